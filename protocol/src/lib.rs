@@ -1,0 +1,23 @@
+//! What crosses a wire in Phaseline, and the rules that both ends share: the
+//! event an agent publishes, the build and host that the API serves, the
+//! frames of the stream, the subjects, the content hash. No I/O, no clock.
+
+pub mod build;
+pub mod canonical;
+pub mod event;
+pub mod frame;
+pub mod host;
+pub mod json;
+pub mod merge_patch;
+pub mod page;
+pub mod presence;
+pub mod subject;
+pub mod timestamp;
+
+pub use build::{Build, BuildState, Phase, PhaseState};
+pub use canonical::{ContentHash, Document};
+pub use event::{AgentId, Event, EventKind, Git, ProjectToken, Unreadable, UnreadableReason};
+pub use frame::{Frame, FrameType, Source};
+pub use host::{Host, HostState};
+pub use presence::{Presence, RootState, RootStatus};
+pub use timestamp::Timestamp;

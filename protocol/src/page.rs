@@ -1,0 +1,121 @@
+//! What the API's listing routes answer.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{Build, Host, Timestamp};
+
+/// A page of builds, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BuildPage {
+    /// The builds.
+    pub builds: Vec<Build>,
+    /// Pass as `cursor` for the next page; null at the end.
+    pub next: Option<String>,
+}
+
+/// All hosts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HostPage {
+    /// The hosts, by name.
+    pub hosts: Vec<Host>,
+}
+
+/// A page of a build's events, oldest first.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EventPage {
+    /// The events.
+    pub events: Vec<StoredEvent>,
+    /// Pass as `after` for the next page; null at the end.
+    pub next: Option<i64>,
+}
+
+/// An event as it stands in Postgres.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StoredEvent {
+    /// Position in the order of commits.
+    pub id: i64,
+    /// `content`, `removed`, `unreadable` from agents; `silent`, `alive`, `host_gone`, `host_back` from the aggregator's timer.
+    pub kind: String,
+    /// The file, relative to the project; null for the aggregator's own.
+    pub file: Option<String>,
+    /// Older than what had been folded already: kept, without effect.
+    pub late: bool,
+    /// It was there before the agent came.
+    pub found: bool,
+    /// File time (host clock).
+    pub changed_at: Timestamp,
+    /// Read by the agent (host clock).
+    pub observed_at: Timestamp,
+    /// Taken by the broker; null for the aggregator's own.
+    pub broker_at: Option<Timestamp>,
+    /// Committed (database clock).
+    pub committed_at: Timestamp,
+    /// Content hash; null without content.
+    pub hash: Option<String>,
+    /// Size of the file, bytes.
+    pub size: u64,
+    /// The content, exactly, or what the timer found; null for neither.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub document: Option<Box<RawValue>>,
+    /// Why there is no content.
+    pub message: Option<String>,
+}
+
+/// A message that could not become an event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Its row.
+    pub id: i64,
+    /// When it was set aside (database clock).
+    pub received_at: Timestamp,
+    /// The subject it came on.
+    pub subject: String,
+    /// Why it was refused.
+    pub reason: String,
+    /// Size of the message, bytes.
+    pub size: u64,
+    /// Its beginning, for people: at most 400 characters, unprintable bytes replaced.
+    pub excerpt: String,
+}
+
+/// Whether a part does its work.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Readiness {
+    /// All of the below are well.
+    pub ready: bool,
+    /// `connected` or `disconnected`.
+    pub nats: String,
+    /// `connected` or `disconnected`.
+    pub postgres: String,
+    /// `leader`, `follower`, or `none` when nobody leads.
+    pub leadership: String,
+    /// Events in the stream that are not committed; null when unknown.
+    pub consumer_lag: Option<u64>,
+    /// Newest committed change that this replica has seen.
+    pub seq: u64,
+    /// Messages set aside; null when Postgres cannot be asked.
+    pub dead_letters: Option<u64>,
+}
+
+/// Which builds a listing shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildFilter {
+    /// One of the states' words.
+    pub state: Option<String>,
+    /// A host's name.
+    pub host: Option<String>,
+    /// A producer's name.
+    pub producer: Option<String>,
+    /// Text in id, project, path, session, branch or detail.
+    pub q: Option<String>,
+    /// Builds per page, 1 to 200; 50 unless told.
+    pub limit: Option<u32>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+}
