@@ -1,0 +1,18 @@
+//! How much of a producer's words a build shows. The events keep everything.
+
+/// Phases of one build: four times what any producer lists.
+pub(super) const MAX_PHASES: usize = 64;
+/// Characters of a name (phase, session, branch, status): what a page can show at all.
+pub(super) const MAX_NAME: usize = 512;
+/// Characters of a sentence (detail, error, reason).
+pub(super) const MAX_SENTENCE: usize = 4096;
+/// Bytes of `fields`: as large as the largest file. Beyond it the newest write alone is kept.
+pub(super) const MAX_FIELDS_BYTES: usize = 1024 * 1024;
+/// Agents whose position in their own sequence is remembered per track: a host has one at a time.
+pub(super) const MAX_AGENTS: usize = 8;
+/// Files of a project that are remembered per track: a producer has a handful.
+pub(super) const MAX_FILES: usize = 64;
+/// Visits remembered per phase: the 95th percentile of 20 to 100 is steady enough.
+pub(super) const MAX_VISITS: usize = 100;
+/// Phases whose visits are remembered.
+pub(super) const MAX_VISITED_PHASES: usize = 64;

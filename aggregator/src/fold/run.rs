@@ -1,0 +1,167 @@
+//! One run of a project as a producer's module works on it: the build, what
+//! the producer's last word was, and what must be remembered to tell a new run.
+
+use protocol::{Build, BuildState, Event, PhaseState, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::conditions::Conditions;
+use super::limits::MAX_FIELDS_BYTES;
+use super::phases;
+
+/// A file's clock may be ahead of the moment it was read by this much,
+/// milliseconds; beyond it the file time is not believed.
+const CLOCK_TOLERANCE_MS: i64 = 1_000;
+
+/// What ended a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum EndedBy {
+    State,
+    Summary,
+}
+
+/// The current run: its build, and what a producer's module must remember of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Run {
+    pub(super) build: Build,
+    pub(super) conditions: Conditions,
+    pub(super) ended_by: Option<EndedBy>,
+    /// Latest phase number that was a number.
+    pub(super) number: Option<f64>,
+    /// Length of the latest list of completed phases.
+    pub(super) told: Option<usize>,
+    /// No state file was seen yet, only the summary.
+    pub(super) summary_only: bool,
+    said: BuildState,
+    reason: Option<String>,
+}
+
+/// The file's time, or the reading's where the file's clock cannot be right.
+pub(super) fn moment(event: &Event) -> Timestamp {
+    if event.changed_at.millis_since(event.observed_at) > CLOCK_TOLERANCE_MS {
+        event.observed_at
+    } else {
+        event.changed_at
+    }
+}
+
+impl Run {
+    pub(super) fn new(event: &Event, id: String, run: u32) -> Self {
+        Self {
+            build: Build {
+                id,
+                host: event.host.clone(),
+                producer: event.producer.clone(),
+                project: event.project.clone(),
+                root: event.root.clone(),
+                path: event.path.clone(),
+                session_id: None,
+                run,
+                origin: protocol::build::Origin::Live,
+                found: event.found,
+                state: BuildState::Unknown,
+                state_reason: None,
+                status: None,
+                phase: None,
+                phase_number: None,
+                phases: Vec::new(),
+                progress: None,
+                detail: None,
+                test_iteration: None,
+                started_at: Some(moment(event)),
+                ended_at: None,
+                changed_at: None,
+                observed_at: None,
+                last_updated: Timestamp::default(),
+                alive_at: None,
+                seq: 0,
+                branch: None,
+                issue: None,
+                pr_url: None,
+                commit: None,
+                coding_agent: None,
+                model: None,
+                cost_usd: None,
+                cost_estimated: None,
+                tokens: None,
+                context: None,
+                todos: None,
+                agents: None,
+                tests: None,
+                decisions: None,
+                tasks: None,
+                summary: None,
+                error: None,
+                fields: Map::new(),
+            },
+            conditions: Conditions::default(),
+            ended_by: None,
+            number: None,
+            told: None,
+            summary_only: false,
+            said: BuildState::Unknown,
+            reason: None,
+        }
+    }
+
+    /// What the producer's last word means, and why we say so.
+    pub(super) fn say(&mut self, state: BuildState, reason: Option<String>) {
+        self.said = state;
+        self.reason = reason;
+    }
+
+    /// Ends the build. Ending it again corrects the verdict, not the time.
+    pub(super) fn end(&mut self, state: BuildState, reason: String, at: Timestamp, by: EndedBy) {
+        let last = match state {
+            BuildState::Completed => PhaseState::Completed,
+            BuildState::Failed => PhaseState::Failed,
+            _ => PhaseState::Unknown,
+        };
+        phases::close(&mut self.build.phases, last, at);
+        self.build.state = state;
+        self.build.state_reason = Some(reason);
+        self.build.ended_at.get_or_insert(at);
+        self.ended_by = Some(by);
+    }
+
+    /// Takes over the producer's members; a missing one does not erase a known value.
+    pub(super) fn merge_fields(&mut self, document: &Map<String, Value>) {
+        self.build.fields.extend(document.clone());
+        let size =
+            |fields: &Map<String, Value>| serde_json::to_vec(fields).map_or(0, |text| text.len());
+        if self.build.fields.len() > document.len() && size(&self.build.fields) > MAX_FIELDS_BYTES {
+            self.build.fields.clone_from(document);
+        }
+    }
+
+    /// A content that counts: what stood in the way before no longer does.
+    pub(super) fn believe(&mut self, event: &Event) {
+        self.conditions.silent = None;
+        self.conditions.removed = None;
+        self.conditions.unreadable = None;
+        self.seen(event);
+    }
+
+    /// Something of the run was seen: its times move.
+    pub(super) fn seen(&mut self, event: &Event) {
+        let build = &mut self.build;
+        build.changed_at = Some(event.changed_at);
+        build.observed_at = Some(event.observed_at);
+        let at = moment(event);
+        // A clock that was set back makes the old sign of life lie in the future: the new one counts.
+        build.alive_at = match build.alive_at {
+            Some(old) if old <= event.observed_at => Some(old.max(at)),
+            _ => Some(at),
+        };
+        if let (Some(git), false) = (&event.git, build.has_ended()) {
+            build.branch.clone_from(&git.branch);
+            build.commit.clone_from(&git.commit);
+        }
+    }
+
+    pub(super) fn settle(&mut self) {
+        self.conditions
+            .apply(&mut self.build, self.said, self.reason.as_deref());
+    }
+}

@@ -1,0 +1,5 @@
+//! Tables of cases: what a row of writes makes of a build.
+
+mod contents;
+mod play;
+mod runs;

@@ -1,0 +1,92 @@
+//! Plays a row of writes into a track.
+
+use protocol::event::EVENT_VERSION;
+use protocol::{
+    AgentId, Build, BuildState, Document, Event, EventKind, PhaseState, ProjectToken, Timestamp,
+    Unreadable, UnreadableReason,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::fold::{Effect, Fact, Outcome, TimerFact, TimerKind, Track};
+
+/// Plays writes into a track, one second apart.
+pub(super) struct Play {
+    pub(super) track: Track,
+    pub(super) seq: u64,
+    pub(super) now_ms: i64,
+}
+
+impl Play {
+    pub(super) fn new() -> Self {
+        Self {
+            track: Track::new("build-01", "context-foundry", ProjectToken(1)),
+            seq: 0,
+            now_ms: 1_000_000,
+        }
+    }
+
+    pub(super) fn event(&mut self, file: &str, kind: EventKind) -> Event {
+        self.seq += 1;
+        self.now_ms += 1_000;
+        let now = Timestamp::from_millis(self.now_ms);
+        Event {
+            v: EVENT_VERSION,
+            agent: AgentId(7),
+            boot: Uuid::from_u128(1),
+            seq: self.seq,
+            host: "build-01".into(),
+            producer: "context-foundry".into(),
+            project_token: ProjectToken(1),
+            project: "weather".into(),
+            root: "src".into(),
+            path: "weather".into(),
+            file: format!(".context-foundry/{file}"),
+            kind,
+            found: false,
+            recreated: false,
+            changed_at: now,
+            observed_at: now,
+            hash: None,
+            size: 0,
+            document: None,
+            unreadable: None,
+            git: None,
+        }
+    }
+
+    pub(super) fn content(&mut self, file: &str, document: &Value) -> Event {
+        let read = Document::parse(document.to_string().as_bytes(), &["last_updated"]).unwrap();
+        let mut event = self.event(file, EventKind::Content);
+        event.hash = Some(read.hash);
+        event.document = Some(serde_json::value::RawValue::from_string(read.text).unwrap());
+        event
+    }
+
+    pub(super) fn fold(&mut self, event: Event) -> Outcome {
+        self.track.fold(&Fact::Observed(event))
+    }
+
+    pub(super) fn state(&mut self, document: Value) -> Outcome {
+        let event = self.content("current-phase.json", &document);
+        self.fold(event)
+    }
+
+    pub(super) fn phase(&mut self, phase: &str, number: &str, status: &str) -> Outcome {
+        self.state(json!({"session_id":"weather","current_phase":phase,"phase_number":number,"status":status,"test_iteration":0}))
+    }
+
+    pub(super) fn summary(&mut self, document: Value) -> Outcome {
+        let event = self.content("session-summary.json", &document);
+        self.fold(event)
+    }
+
+    pub(super) fn timer(&mut self, kind: TimerKind) -> Outcome {
+        let at = Timestamp::from_millis(self.now_ms);
+        self.track.fold(&Fact::Timer(TimerFact { kind, at }))
+    }
+
+    pub(super) fn build(&self) -> &Build {
+        self.track.current().unwrap()
+    }
+}

@@ -1,0 +1,303 @@
+//! What all producers share: identity and order of events, runs of a project,
+//! signs of life, and what changed. A producer's module says what its files
+//! mean, by the methods of [`Run`] and `Track::begin`.
+
+use std::collections::BTreeMap;
+
+use protocol::{
+    AgentId, Build, BuildState, ContentHash, Event, EventKind, ProjectToken, Timestamp, subject,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::limits::{MAX_AGENTS, MAX_FILES, MAX_SENTENCE};
+use super::run::{EndedBy, Run, moment};
+use super::silence::{Silence, Silences, minutes};
+use super::value::cut;
+use super::{Effect, Fact, Outcome, TimerFact, TimerKind, context_foundry, unknown_producer};
+
+/// A producer in a project on a host, over its runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Track {
+    host: String,
+    producer: String,
+    project: ProjectToken,
+    seen: BTreeMap<AgentId, (Uuid, u64)>,
+    newest_agent: Option<AgentId>,
+    newest_observed: Option<Timestamp>,
+    files: BTreeMap<String, Standing>,
+    pub(super) silences: Silences,
+    pub(super) run: Option<Run>,
+}
+
+/// How a file stood at its last event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Standing {
+    Content(ContentHash),
+    Removed,
+    Unreadable(String),
+}
+
+impl Track {
+    /// A track without a run.
+    #[must_use]
+    pub fn new(host: &str, producer: &str, project: ProjectToken) -> Self {
+        Self {
+            host: host.to_owned(),
+            producer: producer.to_owned(),
+            project,
+            seen: BTreeMap::new(),
+            newest_agent: None,
+            newest_observed: None,
+            files: BTreeMap::new(),
+            silences: Silences::default(),
+            run: None,
+        }
+    }
+
+    /// The current build.
+    #[must_use]
+    pub fn current(&self) -> Option<&Build> {
+        self.run.as_ref().map(|run| &run.build)
+    }
+
+    /// Last sign of life of the current build (host clock).
+    #[must_use]
+    pub fn alive_at(&self) -> Option<Timestamp> {
+        self.current().and_then(|build| build.alive_at)
+    }
+
+    /// How long the current build may be silent; nothing when silence means
+    /// nothing: it has ended, waits, is already stalled, or its host is gone.
+    #[must_use]
+    pub fn silence(&self) -> Option<Silence> {
+        let run = self.run.as_ref()?;
+        let expected = run.build.state == BuildState::Running && !run.build.has_ended();
+        expected.then(|| self.silences.limit(run.build.phase.as_deref()))
+    }
+
+    /// A sign of life without an event: moves `alive_at` of an open build, and
+    /// says whether it moved.
+    pub fn saw_life(&mut self, at: Timestamp) -> bool {
+        match &mut self.run {
+            Some(run) if !run.build.has_ended() && run.build.alive_at < Some(at) => {
+                run.build.alive_at = Some(at);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Folds one fact. Pure; a late or repeated one changes no build.
+    pub fn fold(&mut self, fact: &Fact) -> Outcome {
+        let before = self.current().cloned();
+        let (effect, superseded) = match fact {
+            Fact::Observed(event) => self.observe(event),
+            Fact::Timer(fact) => {
+                self.timer(fact);
+                (Effect::Folded, None)
+            }
+        };
+        self.outcome(before, effect, superseded)
+    }
+
+    fn outcome(&self, before: Option<Build>, effect: Effect, superseded: Option<Build>) -> Outcome {
+        let mut outcome = Outcome {
+            effect,
+            build_id: self
+                .current()
+                .map_or_else(|| self.id_of(1), |build| build.id.clone()),
+            changed: Vec::new(),
+            ended: Vec::new(),
+        };
+        if effect != Effect::Folded {
+            return outcome;
+        }
+        let mut compare = |before: Option<&Build>, after: &Build| {
+            if before == Some(after) {
+                return;
+            }
+            outcome.changed.push(after.clone());
+            if after.has_ended() && !before.is_some_and(Build::has_ended) {
+                outcome.ended.push(after.id.clone());
+            }
+        };
+        if let Some(superseded) = &superseded {
+            compare(before.as_ref(), superseded);
+        }
+        if let Some(after) = self.current() {
+            compare(
+                before.as_ref().filter(|before| before.id == after.id),
+                after,
+            );
+        }
+        outcome
+    }
+
+    fn id_of(&self, run: u32) -> String {
+        subject::build_id(&self.host, self.project, run)
+    }
+
+    fn observe(&mut self, event: &Event) -> (Effect, Option<Build>) {
+        if self.is_late(event) {
+            return (Effect::Late, None);
+        }
+        self.remember(event);
+        if self.is_repeated(event) {
+            self.saw_life(moment(event));
+            return (Effect::Repeated, None);
+        }
+        let superseded = self.interpret(event);
+        if let Some(run) = &mut self.run {
+            run.conditions.host_gone = None;
+            run.settle();
+        }
+        (Effect::Folded, superseded)
+    }
+
+    /// Older than what was folded: by the agent's own order, or, from another
+    /// agent of that host, by the time of reading.
+    fn is_late(&self, event: &Event) -> bool {
+        match self.seen.get(&event.agent) {
+            Some(&(boot, seq)) => (event.boot, event.seq) <= (boot, seq),
+            None => self
+                .newest_observed
+                .is_some_and(|newest| event.observed_at < newest),
+        }
+    }
+
+    fn remember(&mut self, event: &Event) {
+        self.seen.insert(event.agent, (event.boot, event.seq));
+        if self.seen.len() > MAX_AGENTS {
+            let oldest = self
+                .seen
+                .iter()
+                .min_by_key(|(_, position)| **position)
+                .map(|(agent, _)| *agent);
+            if let Some(oldest) = oldest {
+                self.seen.remove(&oldest);
+            }
+        }
+        self.newest_agent = Some(event.agent);
+        self.newest_observed = Some(event.observed_at);
+    }
+
+    /// Whether the file already stood like this; remembers how it stands now.
+    fn is_repeated(&mut self, event: &Event) -> bool {
+        let now = match (event.kind, event.hash, &event.unreadable) {
+            (EventKind::Content, Some(hash), _) => Standing::Content(hash),
+            (EventKind::Unreadable, _, Some(why)) => {
+                Standing::Unreadable(cut(&why.message, MAX_SENTENCE))
+            }
+            _ => Standing::Removed,
+        };
+        let same = self.files.get(&event.file) == Some(&now) && !event.recreated;
+        if self.files.len() < MAX_FILES || self.files.contains_key(&event.file) {
+            self.files.insert(event.file.clone(), now);
+        }
+        // A summary may be equal to that of the run before: it counts once in each run.
+        same && !context_foundry::is_news_again(self, event)
+    }
+
+    fn interpret(&mut self, event: &Event) -> Option<Build> {
+        match event.kind {
+            EventKind::Content => {
+                let text = event.document.as_ref().map_or("null", |raw| raw.get());
+                match serde_json::from_str::<Value>(text) {
+                    Ok(Value::Object(document)) => self.content(event, &document),
+                    _ => self.unreadable(event, "it holds JSON, but no object"),
+                }
+            }
+            EventKind::Unreadable => {
+                let why = event
+                    .unreadable
+                    .as_ref()
+                    .map_or("", |why| why.message.as_str());
+                self.unreadable(event, why)
+            }
+            EventKind::Removed => {
+                self.removed(event);
+                None
+            }
+        }
+    }
+
+    fn content(&mut self, event: &Event, document: &Map<String, Value>) -> Option<Build> {
+        if self.producer == context_foundry::PRODUCER {
+            return context_foundry::content(self, event, document);
+        }
+        self.ensure_run(event);
+        if let Some(run) = &mut self.run {
+            unknown_producer::content(run, event, document);
+        }
+        None
+    }
+
+    fn unreadable(&mut self, event: &Event, why: &str) -> Option<Build> {
+        self.ensure_run(event);
+        let run = self.run.as_mut()?;
+        let reason = format!("{} cannot be read: {}", event.file, cut(why, MAX_SENTENCE));
+        run.conditions.unreadable = Some(reason);
+        run.seen(event);
+        None
+    }
+
+    fn removed(&mut self, event: &Event) {
+        let matters =
+            self.producer != context_foundry::PRODUCER || context_foundry::is_state_file(event);
+        if let Some(run) = self.run.as_mut().filter(|_| matters) {
+            run.conditions.removed = Some(format!("{} was removed", event.file));
+            self.silences.abandon();
+        }
+    }
+
+    fn timer(&mut self, fact: &TimerFact) {
+        let Some(run) = self.run.as_mut().filter(|run| !run.build.has_ended()) else {
+            return;
+        };
+        match &fact.kind {
+            TimerKind::Silent {
+                since,
+                limit_ms,
+                evidence,
+            } => {
+                run.conditions.silent = Some(format!(
+                    "no sign of life since {since}, for more than {}; {evidence}",
+                    minutes(*limit_ms)
+                ));
+            }
+            TimerKind::Alive { at } => {
+                run.conditions.silent = None;
+                run.build.alive_at = run.build.alive_at.max(Some(*at));
+            }
+            TimerKind::HostGone { reason } => {
+                run.conditions.host_gone = Some(cut(reason, MAX_SENTENCE));
+            }
+            TimerKind::HostBack => run.conditions.host_gone = None,
+        }
+        run.settle();
+    }
+
+    fn ensure_run(&mut self, event: &Event) {
+        if self.run.is_none() {
+            self.begin(event);
+        }
+    }
+
+    /// Begins the next run. One that was still open is closed as unknown and returned.
+    pub(super) fn begin(&mut self, event: &Event) -> Option<Build> {
+        let number = self.current().map_or(1, |build| build.run + 1);
+        let superseded = self.run.take().map(|mut run| {
+            if !run.build.has_ended() {
+                let reason = format!("run {number} began before this one reported its end");
+                run.end(BuildState::Unknown, reason, moment(event), EndedBy::State);
+            }
+            run.build
+        });
+        self.silences.abandon();
+        self.run = Some(Run::new(event, self.id_of(number), number));
+        superseded
+    }
+}
