@@ -1,1 +1,146 @@
-//! stub
+//! The agent: watches the state files of builders on one host and publishes
+//! every change to NATS. It says what it saw and never what that means.
+//!
+//! An event's way through the modules: `hint` (what the file system told) >
+//! `pipeline` (walk, read, decide; on its own thread) > `outbox` (on disk) >
+//! `publish` (JetStream). `presence` speaks beside it.
+
+mod agenda;
+mod beneath;
+mod board;
+mod change;
+pub mod config;
+mod filesystem;
+mod git;
+mod hint;
+mod listing;
+pub mod logging;
+mod mailbox;
+mod nats;
+mod outbox;
+mod pipeline;
+mod presence;
+mod producer;
+mod prune;
+mod publish;
+mod roots;
+mod schedule;
+pub mod settings;
+mod state_dir;
+mod watches;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use protocol::Timestamp;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use board::Board;
+pub use config::{Config, NatsTarget, Prune};
+use mailbox::Flag;
+use nats::Link;
+use outbox::Outbox;
+use pipeline::Setup;
+use presence::Herald;
+use roots::Roots;
+use state_dir::StateDir;
+
+/// Without NATS the agent counts as ready after this time: it collects events meanwhile.
+const READY_WITHOUT_NATS: Duration = Duration::from_secs(5);
+/// Told to stop, the watching thread has this long to finish what it reads. A
+/// network file system may hang; together with the flush it stays under 10 s.
+const WATCH_END: Duration = Duration::from_secs(4);
+
+/// Runs an agent until `stop`, then ends within 10 s. `ready` is sent when
+/// every root was looked at (it is watched, or visibly missing or degraded),
+/// and NATS was reached or did not answer for a while.
+///
+/// # Errors
+/// When it cannot begin (a bad setting, a state directory that cannot be used
+/// or is in use), or can watch no longer. NATS being away is none.
+pub async fn run(
+    config: Config,
+    ready: oneshot::Sender<()>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let config = config.checked()?;
+    let started_at = Timestamp::from_system_time(SystemTime::now());
+    let state = StateDir::take(&config.state_dir)?;
+    let board = Arc::new(Board::default());
+    let (mailbox, inbox) = mailbox::mailbox();
+    let outbox = Arc::new(Outbox::open(
+        state.path(),
+        state.agent_id()?,
+        config.outbox_max,
+        mailbox.clone(),
+        Arc::clone(&board),
+    )?);
+    let setup = Setup {
+        host: config.host.clone(),
+        roots: Roots::new(&config.watch, settings::home().as_deref()),
+        prune: config.prune,
+        max_depth: config.max_depth,
+        state_dir: config.state_dir.clone(),
+    };
+    let (outbox_in, board_in) = (Arc::clone(&outbox), Arc::clone(&board));
+    let mut watching = pipeline::start(setup, mailbox.clone(), inbox, outbox_in, board_in)
+        .context("failed to start watching")?;
+    let (client, link) = nats::connect(&config.nats, &config.host)
+        .await
+        .context("failed to use the nats address")?;
+    let herald = Herald {
+        host: config.host,
+        started_at,
+        outbox: Arc::clone(&outbox),
+        board,
+        mailbox: mailbox.clone(),
+        client: client.clone(),
+    };
+
+    let (flush, hush) = (CancellationToken::new(), CancellationToken::new());
+    let publishing = publish::publish(outbox, client, link.clone(), flush.clone());
+    let speaking = herald.run(link.clone(), hush.clone());
+    let announcing = announce(watching.looked, link.clone(), ready);
+    let services = async { tokio::join!(publishing, speaking, announcing) };
+    tokio::pin!(services);
+
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = &mut watching.ended => anyhow::bail!("failed to go on watching: its thread ended"),
+        _ = &mut services => anyhow::bail!("failed to go on publishing"),
+    }
+    mailbox.raise(Flag::Stop);
+    let ended = tokio::time::timeout(WATCH_END, &mut watching.ended);
+    let ended = tokio::select! {
+        ended = ended => ended.is_ok(),
+        _ = &mut services => false,
+    };
+    if ended {
+        let _ = watching.thread.join();
+    } else {
+        tracing::warn!("watching did not end in time, perhaps a file system hangs");
+    }
+    hush.cancel();
+    flush.cancel();
+    services.await;
+    if link.borrow().up {
+        herald.farewell().await;
+    }
+    Ok(())
+}
+
+/// Says that the agent is ready.
+async fn announce(
+    looked: oneshot::Receiver<()>,
+    mut link: watch::Receiver<Link>,
+    ready: oneshot::Sender<()>,
+) {
+    let begun = tokio::time::Instant::now();
+    let _ = looked.await;
+    let reached = link.wait_for(|link| link.times > 0);
+    let _ = tokio::time::timeout_at(begun + READY_WITHOUT_NATS, reached).await;
+    // Nobody need be listening.
+    let _ = ready.send(());
+}

@@ -1,0 +1,237 @@
+//! What an agent needs to know, checked. How it is read from flags, variables
+//! and a file is in `settings`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use crate::prune::Prune;
+
+/// Longest host name, bytes: the limit of Linux.
+const HOST_MAX: usize = 64;
+/// `PHASELINE_OUTBOX_MAX` unless told, bytes: a week of one busy build without a broker.
+pub const OUTBOX_MAX: u64 = 512 * 1024 * 1024;
+/// The smallest outbox that makes sense, bytes: a few of the largest events.
+pub const OUTBOX_MIN: u64 = 16 * 1024 * 1024;
+/// `PHASELINE_MAX_DEPTH` unless told, directories below a root. Real projects
+/// lie within 12; the limit ends what bind mounts and runaway scripts nest.
+pub const MAX_DEPTH: usize = 32;
+/// Deepest that can be asked for: a path of 4,096 bytes has few more components.
+pub const MAX_DEPTH_LIMIT: usize = 512;
+
+/// One agent's configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The host's name: 1 to 64 bytes, no control characters.
+    pub host: String,
+    /// The watched roots; relative ones are taken from the current directory.
+    pub watch: Vec<PathBuf>,
+    /// Where events go.
+    pub nats: NatsTarget,
+    /// The agent's own directory, created if missing; one agent at a time.
+    pub state_dir: PathBuf,
+    /// Largest outbox, bytes.
+    pub outbox_max: u64,
+    /// Directories that are not walked.
+    pub prune: Prune,
+    /// Directories deeper below a root are not walked.
+    pub max_depth: usize,
+}
+
+/// A NATS server and how to log in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NatsTarget {
+    /// `nats://host:port` or `tls://host:port`; several separated by commas.
+    pub url: String,
+    /// User; none when the URL carries it or none is needed.
+    pub user: Option<String>,
+    /// The user's password.
+    pub password: Option<String>,
+}
+
+impl fmt::Debug for NatsTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = self.password.as_ref().map(|_| "hidden");
+        f.debug_struct("NatsTarget")
+            .field("url", &without_login(&self.url))
+            .field("user", &self.user)
+            .field("password", &hidden)
+            .finish()
+    }
+}
+
+/// A URL without what stands before the `@`.
+pub(crate) fn without_login(url: &str) -> String {
+    let one = |url: &str| match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (None, Some((_, host))) => host.to_owned(),
+        _ => url.to_owned(),
+    };
+    url.split(',').map(one).collect::<Vec<_>>().join(",")
+}
+
+/// A setting with a value that cannot be used: one sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} is {value}, expected {expected}")]
+pub struct BadSetting {
+    /// Its name.
+    pub setting: String,
+    /// What it is set to, quoted where that helps; never a secret.
+    pub value: String,
+    /// What would be right.
+    pub expected: String,
+}
+
+impl BadSetting {
+    pub(crate) fn new(setting: &str, value: impl fmt::Debug, expected: &str) -> Self {
+        Self {
+            setting: setting.to_owned(),
+            value: format!("{value:?}"),
+            expected: expected.to_owned(),
+        }
+    }
+}
+
+impl Config {
+    /// A configuration with the defaults for all that is not named.
+    #[must_use]
+    pub fn new(host: &str, watch: Vec<PathBuf>, nats: NatsTarget, state_dir: PathBuf) -> Self {
+        Self {
+            host: host.to_owned(),
+            watch,
+            nats,
+            state_dir,
+            outbox_max: OUTBOX_MAX,
+            prune: Prune::default(),
+            max_depth: MAX_DEPTH,
+        }
+    }
+
+    /// Checks every value and makes paths absolute.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn checked(mut self) -> Result<Self, BadSetting> {
+        let host = &self.host;
+        if host.is_empty() || host.len() > HOST_MAX || host.contains(char::is_control) {
+            return Err(BadSetting::new(
+                "PHASELINE_HOST",
+                host,
+                "1 to 64 bytes without control characters",
+            ));
+        }
+        if self.watch.is_empty() {
+            return Err(BadSetting::new(
+                "PHASELINE_WATCH",
+                "",
+                "one directory or several separated by `:`",
+            ));
+        }
+        for path in &mut self.watch {
+            *path = absolute("PHASELINE_WATCH", path)?;
+        }
+        self.state_dir = absolute("PHASELINE_STATE_DIR", &self.state_dir)?;
+        check_url(&self.nats.url)?;
+        if self.outbox_max < OUTBOX_MIN {
+            return Err(BadSetting::new(
+                "PHASELINE_OUTBOX_MAX",
+                self.outbox_max,
+                "at least 16 MiB",
+            ));
+        }
+        if !(1..=MAX_DEPTH_LIMIT).contains(&self.max_depth) {
+            return Err(BadSetting::new(
+                "PHASELINE_MAX_DEPTH",
+                self.max_depth,
+                "1 to 512",
+            ));
+        }
+        Ok(self)
+    }
+}
+
+/// Makes a path absolute by names, `.` and `..` resolved; symbolic links stay.
+fn absolute(setting: &str, path: &Path) -> Result<PathBuf, BadSetting> {
+    let bad = || BadSetting::new(setting, path, "a path");
+    let path = std::path::absolute(path).map_err(|_| bad())?;
+    let mut out = PathBuf::new();
+    for component in path.components() {
+        match component {
+            std::path::Component::ParentDir => {
+                out.pop();
+            }
+            other => out.push(other),
+        }
+    }
+    Ok(out)
+}
+
+fn check_url(url: &str) -> Result<(), BadSetting> {
+    let is_address = |one: &str| {
+        one.parse::<async_nats::ServerAddr>()
+            .is_ok_and(|address| matches!(address.scheme(), "nats" | "tls"))
+    };
+    if url.split(',').all(is_address) {
+        return Ok(());
+    }
+    Err(BadSetting::new(
+        "PHASELINE_NATS_URL",
+        without_login(url),
+        "an address such as nats://127.0.0.1:4222",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let nats = NatsTarget {
+            url: "nats://127.0.0.1:4222".into(),
+            user: None,
+            password: None,
+        };
+        Config::new("h", vec![".".into()], nats, "state".into())
+    }
+
+    fn refused(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = config();
+        change(&mut config);
+        config.checked().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn paths_become_absolute() {
+        let mut config = config();
+        config.watch = vec!["/a/../b/./c".into()];
+        let config = config.checked().unwrap();
+        assert_eq!(config.watch, [PathBuf::from("/b/c")]);
+        assert!(config.state_dir.is_absolute());
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_what_was_expected() {
+        let host = refused(|config| config.host = "a\nb".into());
+        assert_eq!(
+            host,
+            "PHASELINE_HOST is \"a\\nb\", expected 1 to 64 bytes without control characters"
+        );
+        assert!(refused(|config| config.host = "x".repeat(65)).contains("64 bytes"));
+        assert!(refused(|config| config.watch.clear()).starts_with("PHASELINE_WATCH"));
+        assert!(refused(|config| config.outbox_max = 1).contains("16 MiB"));
+        assert!(refused(|config| config.max_depth = 0).contains("1 to 512"));
+        let url = refused(|config| config.nats.url = "http://u:secret@h".into());
+        assert!(url.contains("nats://127.0.0.1:4222") && !url.contains("secret"));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let target = NatsTarget {
+            url: "nats://user:secret@host:4222,tls://other:1".into(),
+            user: Some("agent".into()),
+            password: Some("secret".into()),
+        };
+        let shown = format!("{target:?}");
+        assert!(!shown.contains("secret"));
+        assert!(shown.contains("nats://host:4222,tls://other:1"));
+    }
+}

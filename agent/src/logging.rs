@@ -1,0 +1,21 @@
+//! Logging of the program: to standard error, for people or for machines.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::LogSettings;
+
+/// Libraries that are louder than they are helpful: what matters of theirs is logged by us.
+const QUIET: &str = "notify=error,async_nats=warn";
+
+/// Starts logging; to be called once, by a program.
+pub fn start(settings: &LogSettings) {
+    let filter = EnvFilter::new(format!("{QUIET},{}", settings.filter));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if settings.json {
+        builder.json().init();
+    } else {
+        builder.init();
+    }
+}

@@ -1,0 +1,107 @@
+//! The connection to NATS: it is tried for ever, and each time it is made
+//! anew those who send are told, because what was on its way may be lost.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event};
+use tokio::sync::watch;
+
+use crate::config::NatsTarget;
+
+/// Two missed answers to this mean that the connection is dead.
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// Longest pause between two attempts: recovery lags the broker by no more than this and the jitter.
+const RECONNECT_MAX: Duration = Duration::from_millis(500);
+/// First pause between two attempts.
+const RECONNECT_MIN: Duration = Duration::from_millis(20);
+/// Jitter, so that not all agents come at the same moment.
+const RECONNECT_JITTER_MS: u64 = 100;
+
+/// Where the connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Link {
+    /// It stands.
+    pub(crate) up: bool,
+    /// How often it was made.
+    pub(crate) times: u64,
+}
+
+/// Connects in the background; the link says when it stands.
+///
+/// # Errors
+/// When the target cannot be an address.
+pub(crate) async fn connect(
+    target: &NatsTarget,
+    name: &str,
+) -> Result<(Client, watch::Receiver<Link>), async_nats::ConnectError> {
+    let (link, receiver) = watch::channel(Link::default());
+    let mut options = ConnectOptions::new()
+        .name(format!("phaseline-agent {name}"))
+        .retry_on_initial_connect()
+        .max_reconnects(None)
+        .ping_interval(PING_EVERY)
+        .reconnect_delay_callback(|attempts| {
+            pause(attempts) + Duration::from_millis(rand::random_range(0..RECONNECT_JITTER_MS))
+        })
+        .event_callback(move |event| {
+            note(&link, &event);
+            std::future::ready(())
+        });
+    if let Some(user) = &target.user {
+        let password = target.password.clone().unwrap_or_default();
+        options = options.user_and_password(user.clone(), password);
+    }
+    let client = options.connect(target.url.as_str()).await?;
+    Ok((client, receiver))
+}
+
+fn note(link: &watch::Sender<Link>, event: &Event) {
+    match event {
+        Event::Connected => {
+            tracing::info!("connected to nats");
+            link.send_modify(|link| {
+                link.up = true;
+                link.times += 1;
+            });
+        }
+        Event::Disconnected => {
+            tracing::warn!("lost the connection to nats; events wait in the outbox");
+            link.send_modify(|link| link.up = false);
+        }
+        Event::Closed => link.send_modify(|link| link.up = false),
+        Event::ServerError(error) => tracing::error!(%error, "nats refused something"),
+        Event::ClientError(error) => tracing::warn!(%error, "failed to talk to nats"),
+        other => tracing::debug!(event = %other, "nats"),
+    }
+}
+
+/// Doubles from attempt to attempt.
+fn pause(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1))
+        .unwrap_or(u32::MAX)
+        .min(10);
+    RECONNECT_MAX.min(RECONNECT_MIN * 2_u32.pow(doublings))
+}
+
+/// Reads a password file: its content without the newline at the end.
+///
+/// # Errors
+/// When the file cannot be read or is no text.
+pub(crate) fn password_from(path: &Path) -> std::io::Result<String> {
+    let text = std::fs::read_to_string(path)?;
+    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_half_a_second() {
+        assert_eq!(pause(0), RECONNECT_MIN);
+        assert_eq!(pause(1), RECONNECT_MIN);
+        assert_eq!(pause(3), 4 * RECONNECT_MIN);
+        assert_eq!(pause(usize::MAX), RECONNECT_MAX);
+    }
+}

@@ -1,0 +1,33 @@
+-- Events that the broker has not acknowledged, oldest first. `id` never falls,
+-- also over restarts and when the table was empty.
+CREATE TABLE event (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    line       TEXT    NOT NULL, -- producer and project: at most one of these is on its way
+    file       BLOB    NOT NULL, -- absolute path, for coalescing
+    boundary   INTEGER NOT NULL, -- a removal, or a content after one: outlives coalescing
+    subject    TEXT    NOT NULL,
+    message_id TEXT    NOT NULL,
+    payload    BLOB    NOT NULL, -- the event as JSON
+    checksum   BLOB    NOT NULL
+) STRICT;
+CREATE INDEX event_by_file ON event (file);
+
+-- What is known of each state file.
+CREATE TABLE file (
+    path       BLOB    PRIMARY KEY,
+    raw        BLOB,
+    hash       BLOB,
+    unreadable BLOB,
+    mtime_ns   INTEGER NOT NULL,
+    inode      INTEGER NOT NULL,
+    size       INTEGER NOT NULL,
+    present    INTEGER NOT NULL,
+    event      INTEGER NOT NULL, -- id of its last event
+    seen_at    INTEGER NOT NULL  -- milliseconds since the Unix epoch
+) STRICT, WITHOUT ROWID;
+
+-- The newest boot, so that boots sort even when the clock was set back.
+CREATE TABLE boot (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    boot BLOB    NOT NULL
+) STRICT;

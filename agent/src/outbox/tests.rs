@@ -1,0 +1,246 @@
+//! The outbox on a real disk: order, restarts, overflow, damage.
+
+use std::io::{Seek as _, SeekFrom, Write as _};
+
+use protocol::event::EVENT_VERSION;
+use protocol::{ContentHash, EventKind, ProjectToken};
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::mailbox::{Inbox, mailbox};
+
+const AGENT: AgentId = AgentId(7);
+
+struct Opened {
+    outbox: Outbox,
+    inbox: Inbox,
+    board: Arc<Board>,
+}
+
+fn open(dir: &Path, max_bytes: u64) -> Opened {
+    let (mailbox, inbox) = mailbox();
+    let board = Arc::new(Board::default());
+    let outbox = Outbox::open(dir, AGENT, max_bytes, mailbox, Arc::clone(&board)).unwrap();
+    Opened {
+        outbox,
+        inbox,
+        board,
+    }
+}
+
+fn event(kind: EventKind, text: &str) -> Event {
+    let document = RawValue::from_string(format!("{text:?}")).unwrap();
+    let content = kind == EventKind::Content;
+    Event {
+        v: EVENT_VERSION,
+        agent: AgentId(0),
+        boot: Uuid::nil(),
+        seq: 0,
+        host: "h".into(),
+        producer: "context-foundry".into(),
+        project_token: ProjectToken(1),
+        project: "p".into(),
+        root: "r".into(),
+        path: "p".into(),
+        file: "f".into(),
+        kind,
+        found: false,
+        recreated: false,
+        changed_at: Timestamp::from_millis(1),
+        observed_at: Timestamp::from_millis(now_ms()),
+        hash: content.then(|| ContentHash::of(text.as_bytes())),
+        size: 1,
+        document: content.then_some(document),
+        unreadable: None,
+        git: None,
+    }
+}
+
+fn put(outbox: &Outbox, path: &str, kind: EventKind, text: &str) {
+    let mut known = Known {
+        present: kind != EventKind::Removed,
+        ..Known::default()
+    };
+    let mut event = event(kind, text);
+    outbox
+        .record(&mut event, Path::new(path), &mut known)
+        .unwrap();
+}
+
+fn waiting(outbox: &Outbox) -> Vec<Event> {
+    let rows = outbox.load(0, usize::MAX, usize::MAX).unwrap();
+    rows.iter()
+        .map(|row| Event::decode(&row.payload).unwrap())
+        .collect()
+}
+
+#[test]
+fn events_of_older_boots_leave_first_and_ids_are_never_used_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path(), OUTBOX).outbox;
+    put(&first, "/a", EventKind::Content, "one");
+    put(&first, "/a", EventKind::Content, "two");
+    drop(first);
+    let second = open(dir.path(), OUTBOX).outbox;
+    put(&second, "/a", EventKind::Content, "three");
+    let events = waiting(&second);
+    let seqs: Vec<u64> = events.iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, [1, 2, 1]);
+    assert!(events[1].boot < events[2].boot);
+    let rows = second.load(0, 9, usize::MAX).unwrap();
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    second.acknowledge(&ids).unwrap();
+    assert_eq!(second.status().events, 0);
+    assert_eq!(second.status().bytes, 0);
+    drop(second);
+    let third = open(dir.path(), OUTBOX).outbox;
+    put(&third, "/a", EventKind::Content, "four");
+    assert_eq!(third.load(0, 9, usize::MAX).unwrap()[0].id, 4);
+}
+
+const OUTBOX: u64 = 64 * 1024 * 1024;
+
+#[test]
+fn what_is_known_of_files_outlives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut known = Known {
+        raw: Some(ContentHash::of(b"raw")),
+        hash: Some(ContentHash::of(b"hash")),
+        unreadable: None,
+        mtime_ns: -5,
+        inode: u64::MAX,
+        size: 3,
+        present: true,
+        event: 0,
+    };
+    let path = Path::new("/p/\u{202e}x");
+    let first = open(dir.path(), OUTBOX).outbox;
+    let mut content = event(EventKind::Content, "x");
+    first.record(&mut content, path, &mut known).unwrap();
+    known.mtime_ns = 9;
+    first.remember(path, &known).unwrap();
+    drop(first);
+    let second = open(dir.path(), OUTBOX).outbox;
+    assert_eq!(second.files().unwrap(), [(path.to_owned(), known)]);
+}
+
+#[test]
+fn a_full_outbox_keeps_the_newest_state_of_each_file_and_what_ended_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { outbox, .. } = open(dir.path(), 25_000);
+    let long = "x".repeat(4_000);
+    for i in 0..3 {
+        put(&outbox, "/a", EventKind::Content, &format!("a{i}{long}"));
+        put(&outbox, "/b", EventKind::Content, &format!("b{i}{long}"));
+    }
+    assert!(!outbox.status().overflowed);
+    put(&outbox, "/a", EventKind::Removed, "");
+    assert!(outbox.status().overflowed);
+    put(&outbox, "/a", EventKind::Content, "new run");
+    let events = waiting(&outbox);
+    let texts: Vec<&str> = events
+        .iter()
+        .filter_map(|event| event.document.as_deref().map(RawValue::get))
+        .map(|text| &text[1..3])
+        .collect();
+    // Below the limit again: the removal waits beside the content that came after it.
+    assert_eq!(texts, ["b2", "ne"]);
+    assert_eq!(events[1].kind, EventKind::Removed);
+    let status = outbox.status();
+    assert_eq!(status.events, 3);
+    let rows = outbox.load(0, 9, usize::MAX).unwrap();
+    let bytes: usize = rows.iter().map(|row| row.payload.len()).sum();
+    assert_eq!(status.bytes, bytes as u64);
+}
+
+#[test]
+fn a_coalesced_removal_is_told_by_the_content_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { outbox, .. } = open(dir.path(), 1_000);
+    let long = "x".repeat(2_000);
+    put(&outbox, "/other", EventKind::Content, &long);
+    put(&outbox, "/a", EventKind::Content, "old run");
+    put(&outbox, "/a", EventKind::Removed, "");
+    put(&outbox, "/a", EventKind::Content, "new run");
+    put(&outbox, "/a", EventKind::Content, "newer");
+    let events = waiting(&outbox);
+    assert_eq!(events.len(), 2);
+    assert!(events[1].recreated);
+}
+
+#[test]
+fn damage_is_set_aside_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("outbox.db"), "no database, ".repeat(1_000)).unwrap();
+    let Opened { outbox, board, .. } = open(dir.path(), OUTBOX);
+    put(&outbox, "/a", EventKind::Content, "x");
+    assert_eq!(waiting(&outbox).len(), 1);
+    board.set_roots(vec![protocol::RootStatus {
+        label: "r".into(),
+        path: "/r".into(),
+        state: protocol::RootState::Watching,
+        watches: 1,
+        reason: None,
+        remedy: None,
+    }]);
+    let reason = board.roots().remove(0).reason.unwrap();
+    assert!(reason.contains("outbox.corrupt-"), "{reason}");
+    let aside = std::fs::read_dir(dir.path()).unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().starts_with("outbox.corrupt-")
+    });
+    assert_eq!(aside.count(), 1);
+}
+
+#[test]
+fn damage_that_is_met_later_begins_anew_and_asks_for_a_walk() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { outbox, inbox, .. } = open(dir.path(), OUTBOX);
+    put(&outbox, "/a", EventKind::Content, "x");
+    // A second connection spoils a row behind the outbox's back.
+    let other = rusqlite::Connection::open(dir.path().join("outbox.db")).unwrap();
+    other
+        .execute("UPDATE event SET payload = x'7B7D'", [])
+        .unwrap();
+    drop(other);
+    let result = outbox.load(0, 9, usize::MAX);
+    assert!(matches!(result, Err(OutboxError::Anew)), "{result:?}");
+    assert!(inbox.take(Flag::Anew));
+    put(&outbox, "/a", EventKind::Content, "y");
+    assert_eq!(waiting(&outbox).len(), 1);
+    drop(outbox);
+    let outbox = open(dir.path(), OUTBOX).outbox;
+    assert_eq!(waiting(&outbox).len(), 1, "the new one is on the disk");
+}
+
+#[test]
+fn a_file_that_is_overwritten_underneath_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path(), OUTBOX).outbox;
+    put(&first, "/a", EventKind::Content, "x");
+    drop(first);
+    let path = dir.path().join("outbox.db");
+    let size = std::fs::metadata(&path).unwrap().len();
+    let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.seek(SeekFrom::Start(4_096)).unwrap();
+    let noise = vec![0xA5; usize::try_from(size - 4_096).unwrap()];
+    file.write_all(&noise).unwrap();
+    let Opened { outbox, inbox, .. } = open(dir.path(), OUTBOX);
+    let _ = outbox.files();
+    let _ = outbox.load(0, 9, usize::MAX);
+    put(&outbox, "/a", EventKind::Content, "y");
+    assert_eq!(waiting(&outbox).len(), 1);
+    let _ = inbox.take(Flag::Anew);
+}
+
+#[test]
+fn an_outbox_of_a_newer_agent_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), OUTBOX));
+    let db = rusqlite::Connection::open(dir.path().join("outbox.db")).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    drop(db);
+    let (mailbox, _inbox) = mailbox();
+    let result = Outbox::open(dir.path(), AGENT, OUTBOX, mailbox, Arc::default());
+    assert!(result.unwrap_err().to_string().contains("version 99"));
+}

@@ -1,0 +1,371 @@
+//! The watching thread: takes hints, walks, reads, decides and writes events
+//! to the outbox. It sleeps until a hint comes or the earliest thing that was
+//! put off is due; idle, it does not wake at all.
+
+mod observe;
+mod root;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use protocol::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::agenda::Agenda;
+use crate::board::Board;
+use crate::change::Known;
+use crate::hint::{Filter, Hint};
+use crate::listing::Identity;
+use crate::mailbox::{Flag, Inbox, Mailbox};
+use crate::outbox::{Outbox, OutboxError};
+use crate::prune::Prune;
+use crate::roots::Roots;
+use crate::schedule::{Cause, Schedule};
+use crate::watches::Watches;
+use root::RootWatch;
+
+/// A new directory is walked again after this time: what was made together
+/// with it may have been moved or linked in behind the first walk's back.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
+/// Hints that are taken at once, so that what is due is not kept waiting long.
+const BATCH: usize = 1_024;
+
+/// What the thread is to watch, and for whom.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// The host's name.
+    pub(crate) host: String,
+    /// The watched roots.
+    pub(crate) roots: Roots,
+    /// Directories that are not walked.
+    pub(crate) prune: Prune,
+    /// Directories deeper below a root are not walked.
+    pub(crate) max_depth: usize,
+    /// The agent's own directory: its writes are nobody's build.
+    pub(crate) state_dir: PathBuf,
+}
+
+/// What is put off.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Job {
+    /// Read a state file.
+    Read(Arc<Path>),
+    /// Walk a directory again.
+    Walk(Arc<Path>),
+    /// Look through a root that gives no events.
+    Scan(usize),
+}
+
+/// A state file that was seen, or of which something is remembered.
+#[derive(Debug, Default)]
+struct Tracked {
+    known: Option<Known>,
+    schedule: Schedule,
+    /// A deletion was seen since the last content.
+    deleted: bool,
+    /// When it was first missed.
+    vanished_at: Option<Timestamp>,
+    /// It was met on the first walk of its root.
+    first_look: bool,
+    /// The last walk that met it.
+    walk: u64,
+}
+
+/// The thread's state.
+struct Pipeline {
+    setup: Setup,
+    own_dir: Option<Identity>,
+    started_at: Timestamp,
+    inbox: Inbox,
+    outbox: Arc<Outbox>,
+    board: Arc<Board>,
+    watches: Watches,
+    roots: Vec<RootWatch>,
+    files: BTreeMap<Arc<Path>, Tracked>,
+    agenda: Agenda<Job>,
+    /// Directories that could not be read; a change of their rights matters.
+    denied: BTreeSet<PathBuf>,
+    wants_attributes: Arc<AtomicBool>,
+    walk: u64,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    /// Sent when every root was looked at once.
+    pub(crate) looked: oneshot::Receiver<()>,
+    /// Dropped when the thread ends, for whatever reason.
+    pub(crate) ended: oneshot::Receiver<()>,
+    /// To be joined after `ended`.
+    pub(crate) thread: JoinHandle<()>,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// When the outbox cannot be read, or the system gives no thread.
+pub(crate) fn start(
+    setup: Setup,
+    mailbox: Mailbox,
+    inbox: Inbox,
+    outbox: Arc<Outbox>,
+    board: Arc<Board>,
+) -> anyhow::Result<Watching> {
+    let mut pipeline = Pipeline::new(setup, mailbox, inbox, outbox, board);
+    pipeline.recall()?;
+    pipeline.report();
+    let (looked_tx, looked) = oneshot::channel();
+    let (ended_tx, ended) = oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name("phaseline-watch".into())
+        .spawn(move || {
+            pipeline.run(looked_tx);
+            drop(ended_tx);
+        })?;
+    Ok(Watching {
+        looked,
+        ended,
+        thread,
+    })
+}
+
+impl Pipeline {
+    fn new(
+        setup: Setup,
+        mailbox: Mailbox,
+        inbox: Inbox,
+        outbox: Arc<Outbox>,
+        board: Arc<Board>,
+    ) -> Self {
+        let wants_attributes = Arc::new(AtomicBool::new(false));
+        let filter = Filter {
+            roots: setup.roots.clone(),
+            wants_attributes: Arc::clone(&wants_attributes),
+        };
+        Self {
+            own_dir: Identity::of(&setup.state_dir).ok(),
+            started_at: now_utc(),
+            roots: (0..setup.roots.len()).map(|_| RootWatch::new()).collect(),
+            watches: Watches::new(filter, mailbox),
+            setup,
+            inbox,
+            outbox,
+            board,
+            files: BTreeMap::new(),
+            agenda: Agenda::new(),
+            denied: BTreeSet::new(),
+            wants_attributes,
+            walk: 0,
+        }
+    }
+
+    /// Takes what is remembered of the files beneath the roots.
+    fn recall(&mut self) -> Result<(), OutboxError> {
+        self.files.clear();
+        for (path, known) in self.outbox.files()? {
+            if self.setup.roots.owner(&path).is_some() {
+                let tracked = Tracked {
+                    known: Some(known),
+                    ..Tracked::default()
+                };
+                self.files.insert(path.into(), tracked);
+            }
+        }
+        Ok(())
+    }
+
+    fn run(mut self, looked: oneshot::Sender<()>) {
+        self.look_at_all();
+        let _ = looked.send(());
+        let mut hints = Vec::new();
+        while !self.inbox.is_raised(Flag::Stop) {
+            if !self.inbox.wait(self.agenda.next(), BATCH, &mut hints) {
+                break;
+            }
+            if self.inbox.take(Flag::Anew) {
+                self.begin_anew();
+            }
+            if self.inbox.take(Flag::Rescan) {
+                self.rescan(&mut hints);
+            } else {
+                self.take_hints(&mut hints);
+            }
+            if self.inbox.take(Flag::Check) {
+                self.check_roots();
+            }
+            self.do_what_is_due();
+        }
+        self.finish();
+    }
+
+    /// The outbox was begun anew: everything that is there is found again.
+    fn begin_anew(&mut self) {
+        self.files.clear();
+        self.agenda = Agenda::new();
+        for root in &mut self.roots {
+            root.looked = false;
+        }
+        self.look_at_all();
+    }
+
+    /// Hints were lost: one full walk instead of many small ones.
+    fn rescan(&mut self, hints: &mut Vec<Hint>) {
+        tracing::warn!("file events were lost in a burst: walking all roots once");
+        // What waits is older than the walk; only deletions tell more than it will find.
+        while self.inbox.wait(Some(Instant::now()), usize::MAX, hints) && !hints.is_empty() {
+            self.mark_deleted(hints);
+            hints.clear();
+        }
+        self.look_at_all();
+    }
+
+    fn take_hints(&mut self, hints: &mut Vec<Hint>) {
+        if hints.is_empty() {
+            return;
+        }
+        // First, so that a read for an earlier hint of this batch knows of it.
+        self.mark_deleted(hints);
+        let mut walks = BTreeSet::new();
+        for hint in hints.drain(..) {
+            match hint {
+                Hint::File(path, cause) => self.file_hint(&path, cause),
+                Hint::Appeared(path) => self.appeared(path, &mut walks),
+                Hint::Vanished(path, cause) => self.vanished(path, cause, &mut walks),
+                Hint::Attributes(path) => self.rights_changed(path, &mut walks),
+            }
+        }
+        self.walk_all(&walks);
+    }
+
+    fn mark_deleted(&mut self, hints: &[Hint]) {
+        for hint in hints {
+            if let Hint::File(path, Cause::Deleted) | Hint::Vanished(path, Cause::Deleted) = hint {
+                for tracked in self.files_within(path) {
+                    tracked.1.deleted = true;
+                }
+            }
+        }
+    }
+
+    fn file_hint(&mut self, path: &Path, cause: Cause) {
+        let away = matches!(cause, Cause::Deleted | Cause::MovedAway);
+        let key: Arc<Path> = match self.files.get_key_value(path) {
+            Some((key, _)) => Arc::clone(key),
+            None if away || self.setup.roots.owner(path).is_none() => return,
+            None => path.into(),
+        };
+        let tracked = self.files.entry(Arc::clone(&key)).or_default();
+        if away {
+            tracked.vanished_at.get_or_insert_with(now_utc);
+        }
+        if tracked.schedule.on(cause, Instant::now()) {
+            self.read(&key);
+        } else {
+            let due = tracked.schedule.due();
+            self.agenda.set(&Job::Read(key), due);
+        }
+    }
+
+    fn appeared(&mut self, path: PathBuf, walks: &mut BTreeSet<PathBuf>) {
+        if self.setup.roots.concerns(&path) {
+            self.check_roots_within(&path);
+        }
+        if self.is_wanted_dir(&path) {
+            walks.insert(path);
+        }
+    }
+
+    fn vanished(&mut self, path: PathBuf, cause: Cause, walks: &mut BTreeSet<PathBuf>) {
+        walks.retain(|walk| !walk.starts_with(&path));
+        self.watches.forget(&path);
+        self.denied.retain(|dir| !dir.starts_with(&path));
+        let keys: Vec<_> = self
+            .files_within(&path)
+            .map(|(key, _)| Arc::clone(key))
+            .collect();
+        for key in keys {
+            self.file_hint(&key, cause);
+        }
+        if self.setup.roots.concerns(&path) {
+            self.check_roots_within(&path);
+        }
+        // It may be there again already, and the hint of that may have come before this one was read.
+        if self.is_wanted_dir(&path) {
+            walks.insert(path);
+        }
+    }
+
+    fn rights_changed(&mut self, path: PathBuf, walks: &mut BTreeSet<PathBuf>) {
+        if self.denied.remove(&path) {
+            if self.setup.roots.is_root(&path) {
+                self.check_roots_within(&path);
+            } else {
+                walks.insert(path);
+            }
+        }
+    }
+
+    fn do_what_is_due(&mut self) {
+        let mut walks = BTreeSet::new();
+        for job in self.agenda.take_due(Instant::now()) {
+            match job {
+                Job::Read(path) => self.read(&path),
+                Job::Walk(path) => {
+                    walks.insert(path.to_path_buf());
+                }
+                Job::Scan(root) => self.look_at(root),
+            }
+        }
+        for dir in tops(&walks) {
+            self.walk_below(dir);
+        }
+    }
+
+    /// Before the end: what was put off to be read once more is read now.
+    fn finish(&mut self) {
+        let armed: Vec<_> = self
+            .files
+            .iter()
+            .filter(|(_, tracked)| tracked.schedule.due().is_some())
+            .map(|(key, _)| Arc::clone(key))
+            .collect();
+        for path in armed {
+            self.read(&path);
+        }
+    }
+
+    fn files_within<'a>(
+        &'a mut self,
+        top: &'a Path,
+    ) -> impl Iterator<Item = (&'a Arc<Path>, &'a mut Tracked)> {
+        // Paths are ordered by component, so what is beneath a directory follows it.
+        self.files
+            .range_mut::<Path, _>((Bound::Included(top), Bound::Unbounded))
+            .take_while(move |(path, _)| path.starts_with(top))
+    }
+}
+
+/// Paths that are not beneath another one of the set.
+fn tops(paths: &BTreeSet<PathBuf>) -> Vec<&PathBuf> {
+    let mut tops: Vec<&PathBuf> = Vec::new();
+    for path in paths {
+        // Ordered by component, what is beneath a path follows it at once.
+        if tops.last().is_none_or(|top| !path.starts_with(top)) {
+            tops.push(path);
+        }
+    }
+    tops
+}
+
+fn now_utc() -> Timestamp {
+    Timestamp::from_system_time(SystemTime::now())
+}
+
+#[cfg(test)]
+mod tests;

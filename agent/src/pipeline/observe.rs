@@ -1,0 +1,412 @@
+//! Reading one state file and saying what was seen: nothing new, a sign of
+//! life, or an event, which goes into the outbox with what is now known.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::event::{EVENT_VERSION, MAX_DOCUMENT_BYTES, MAX_TEXT_BYTES};
+use protocol::json::JsonError;
+use protocol::{
+    ContentHash, Document, Event, EventKind, ProjectToken, Timestamp, Unreadable, UnreadableReason,
+};
+use serde_json::value::RawValue;
+
+use super::{Job, Pipeline, Tracked, now_utc};
+use crate::beneath::{Beneath, Meta, ReadError, Reading};
+use crate::change::{self, Content, Known, Verdict};
+use crate::git;
+use crate::outbox::OutboxError;
+use crate::producer::{Role, Spec};
+use crate::schedule::Patience;
+
+/// After the outbox could not be written (a full disk), the file is read again in this time.
+const OUTBOX_RETRY: Duration = Duration::from_secs(5);
+
+/// File times lag the clock by up to a tick of the kernel, 10 ms at the slowest, milliseconds.
+const FILE_CLOCK_LAG_MS: i64 = 20;
+
+/// One look at one file.
+struct Look<'a> {
+    path: &'a Path,
+    spec: Spec,
+    /// The root's label and path, and the file's project relative to it.
+    root_label: &'a str,
+    root_path: &'a Path,
+    project: &'a Path,
+    beneath: Option<&'a Beneath>,
+    now: Instant,
+}
+
+/// A file that cannot be used, and how sure that is.
+struct Problem {
+    reason: UnreadableReason,
+    message: String,
+    /// Equal for what is reported once only.
+    fingerprint: ContentHash,
+    meta: Meta,
+    /// It may be different in a moment.
+    may_pass: bool,
+}
+
+impl Pipeline {
+    /// Reads a state file now.
+    pub(super) fn read(&mut self, path: &Arc<Path>) {
+        let Some(mut tracked) = self.files.remove(path) else {
+            return;
+        };
+        let now = Instant::now();
+        tracked.schedule.reading(now);
+        match self.look(path, &mut tracked, now) {
+            Ok(()) => {}
+            // Everything is read again soon.
+            Err(OutboxError::Anew) => {}
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "failed to keep an event; the file is read again");
+                self.board.trouble(Some(error.to_string()));
+                tracked.schedule.again_at(now + OUTBOX_RETRY);
+            }
+        }
+        let due = tracked.schedule.due();
+        if due.is_some() || tracked.known.is_some() {
+            self.files.insert(Arc::clone(path), tracked);
+        }
+        self.agenda.set(&Job::Read(Arc::clone(path)), due);
+    }
+
+    fn look(&self, path: &Path, tracked: &mut Tracked, now: Instant) -> Result<(), OutboxError> {
+        let roots = &self.setup.roots;
+        let (Some(spec), Some(index)) = (Spec::of(path), roots.owner(path)) else {
+            return Ok(());
+        };
+        let root = roots.get(index);
+        let relative = path.strip_prefix(&root.path).unwrap_or(path);
+        let beneath = Beneath::open(&root.path);
+        let look = Look {
+            path,
+            spec,
+            root_label: &root.label,
+            root_path: &root.path,
+            project: relative.ancestors().nth(2).unwrap_or(Path::new("")),
+            beneath: beneath.as_ref().ok(),
+            now,
+        };
+        let read = match &beneath {
+            Ok(beneath) => beneath.read(relative, MAX_DOCUMENT_BYTES),
+            Err(error) => Err(root_error(error)),
+        };
+        match read {
+            Ok(reading) => self.readable(&look, tracked, &reading),
+            // The whole root is away, perhaps unmounted: its presence says so, and no file was deleted.
+            Err(ReadError::Missing) if beneath.is_err() && !tracked.deleted => {
+                tracked.schedule.settled();
+                Ok(())
+            }
+            Err(ReadError::Missing) => self.missing(&look, tracked),
+            Err(error) => {
+                let meta = look.beneath.and_then(|beneath| beneath.meta(relative));
+                let problem = Problem::of(error, meta.unwrap_or_default());
+                self.unreadable(&look, tracked, problem)
+            }
+        }
+    }
+
+    fn readable(
+        &self,
+        look: &Look,
+        tracked: &mut Tracked,
+        reading: &Reading,
+    ) -> Result<(), OutboxError> {
+        let raw = ContentHash::of(&reading.bytes);
+        let known = tracked.known.as_ref();
+        let unchanged = known.filter(|known| known.raw == Some(raw));
+        let parse = || Document::parse(&reading.bytes, look.spec.file.volatile);
+        let (hash, document) = match unchanged.and_then(|known| known.hash) {
+            // The same bytes have the same meaning; parsing is put off until it is needed.
+            Some(hash) => (hash, None),
+            None => match parse() {
+                Ok(document) => (document.hash, Some(document)),
+                Err(error) => {
+                    let problem = Problem::of_json(&error, raw, reading.meta);
+                    return self.unreadable(look, tracked, problem);
+                }
+            },
+        };
+        let seen = Content {
+            raw,
+            hash,
+            mtime_ns: reading.meta.mtime_ns,
+        };
+        let phase_event = self.phase_event(look);
+        let verdict = change::content(
+            known,
+            &seen,
+            look.spec.file.role,
+            phase_event,
+            tracked.deleted,
+        );
+        tracked.schedule.settled();
+        let recreated = match verdict {
+            Verdict::Same => {
+                tracked.arrived();
+                return Ok(());
+            }
+            Verdict::Rewritten { alive } => return self.rewritten(look, tracked, &seen, alive),
+            Verdict::Report { recreated } => recreated,
+        };
+        let document = match document {
+            Some(document) => document,
+            None => match parse() {
+                Ok(document) => document,
+                Err(_) => return Ok(()),
+            },
+        };
+        let changed_at = timestamp(reading.meta.mtime_ns);
+        let event = Event {
+            found: self.is_found(tracked, changed_at),
+            recreated,
+            hash: Some(hash),
+            size: reading.meta.size,
+            document: RawValue::from_string(document.text).ok(),
+            ..self.event(look, EventKind::Content, changed_at)
+        };
+        let known = Known {
+            raw: Some(raw),
+            hash: Some(hash),
+            unreadable: None,
+            mtime_ns: reading.meta.mtime_ns,
+            inode: reading.meta.inode,
+            size: reading.meta.size,
+            present: true,
+            event: 0,
+        };
+        self.record(look, tracked, event, known)?;
+        tracked.arrived();
+        Ok(())
+    }
+
+    fn rewritten(
+        &self,
+        look: &Look,
+        tracked: &mut Tracked,
+        seen: &Content,
+        alive: bool,
+    ) -> Result<(), OutboxError> {
+        tracked.arrived();
+        if let Some(known) = &mut tracked.known {
+            known.mtime_ns = seen.mtime_ns;
+            known.raw = Some(seen.raw);
+            self.outbox.remember(look.path, known)?;
+        }
+        if alive {
+            let producer = look.spec.producer.name;
+            let time = timestamp(seen.mtime_ns);
+            self.board.alive(producer, look.token(), time, look.now);
+        }
+        Ok(())
+    }
+
+    fn missing(&self, look: &Look, tracked: &mut Tracked) -> Result<(), OutboxError> {
+        let vanished_at = *tracked.vanished_at.get_or_insert_with(now_utc);
+        if !tracked.schedule.missing(look.now) || !change::removal(tracked.known.as_ref()) {
+            return Ok(());
+        }
+        let event = self.event(look, EventKind::Removed, vanished_at);
+        let known = Known {
+            present: false,
+            unreadable: None,
+            ..tracked.known.clone().unwrap_or_default()
+        };
+        self.record(look, tracked, event, known)?;
+        tracked.first_look = false;
+        Ok(())
+    }
+
+    fn unreadable(
+        &self,
+        look: &Look,
+        tracked: &mut Tracked,
+        problem: Problem,
+    ) -> Result<(), OutboxError> {
+        if !change::unreadable(tracked.known.as_ref(), problem.fingerprint) {
+            tracked.schedule.settled();
+            return Ok(());
+        }
+        if problem.may_pass && tracked.schedule.failed(look.now) == Patience::Wait {
+            return Ok(());
+        }
+        tracked.schedule.settled();
+        let known = tracked.known.clone().unwrap_or_default();
+        let changed_at = match problem.meta.mtime_ns {
+            0 => now_utc(),
+            time => timestamp(time),
+        };
+        let event = Event {
+            found: self.is_found(tracked, changed_at),
+            recreated: tracked.deleted || (tracked.known.is_some() && !known.present),
+            size: problem.meta.size,
+            unreadable: Some(Unreadable {
+                reason: problem.reason,
+                message: problem.message,
+            }),
+            ..self.event(look, EventKind::Unreadable, changed_at)
+        };
+        let known = Known {
+            unreadable: Some(problem.fingerprint),
+            present: true,
+            ..known
+        };
+        self.record(look, tracked, event, known)?;
+        tracked.first_look = false;
+        tracked.vanished_at = None;
+        Ok(())
+    }
+
+    /// Whether it was there before this state directory's agent first looked.
+    fn is_found(&self, tracked: &Tracked, changed_at: Timestamp) -> bool {
+        let before = changed_at.plus_millis(FILE_CLOCK_LAG_MS) < self.started_at;
+        tracked.first_look && tracked.known.is_none() && before
+    }
+
+    fn record(
+        &self,
+        look: &Look,
+        tracked: &mut Tracked,
+        mut event: Event,
+        mut known: Known,
+    ) -> Result<(), OutboxError> {
+        self.outbox.record(&mut event, look.path, &mut known)?;
+        tracing::debug!(
+            path = %look.path.display(),
+            event.kind = ?event.kind,
+            event.id = event.message_id(),
+            "state file changed"
+        );
+        tracked.known = Some(known);
+        self.board.trouble(None);
+        Ok(())
+    }
+
+    /// The last event of the phase file beside a summary.
+    fn phase_event(&self, look: &Look) -> Option<i64> {
+        if look.spec.file.role != Role::Summary {
+            return None;
+        }
+        let files = look.spec.producer.files.iter();
+        files
+            .filter(|file| file.role == Role::Phase)
+            .filter_map(|file| self.files.get(&*look.path.with_file_name(file.name)))
+            .filter_map(|tracked| tracked.known.as_ref().map(|known| known.event))
+            .max()
+    }
+
+    fn event(&self, look: &Look, kind: EventKind, changed_at: Timestamp) -> Event {
+        let identity = self.outbox.identity();
+        let project = look.root_path.join(look.project);
+        Event {
+            v: EVENT_VERSION,
+            agent: identity.agent,
+            boot: identity.boot,
+            seq: 0,
+            host: self.setup.host.clone(),
+            producer: look.spec.producer.name.to_owned(),
+            project_token: look.token(),
+            project: text(project.file_name().map_or(project.as_path(), Path::new)),
+            root: text(Path::new(look.root_label)),
+            path: text(look.project),
+            file: look.spec.file_in_project(),
+            kind,
+            found: false,
+            recreated: false,
+            changed_at,
+            observed_at: now_utc(),
+            hash: None,
+            size: 0,
+            document: None,
+            unreadable: None,
+            git: look
+                .beneath
+                .and_then(|beneath| git::of_project(beneath, look.root_path, look.project)),
+        }
+    }
+}
+
+impl Look<'_> {
+    fn token(&self) -> ProjectToken {
+        // Not `root.join("")`, which would end in a slash and be another path.
+        let dir = self.path.ancestors().nth(2).unwrap_or(self.root_path);
+        ProjectToken::of(dir)
+    }
+}
+
+impl Tracked {
+    /// A content was seen: what went before does not matter any more.
+    fn arrived(&mut self) {
+        self.deleted = false;
+        self.vanished_at = None;
+        self.first_look = false;
+    }
+}
+
+impl Problem {
+    fn of(error: ReadError, meta: Meta) -> Self {
+        let (reason, message, meta, may_pass) = match error {
+            ReadError::TooLarge(meta) => {
+                let message = format!("{} bytes; at most {MAX_DOCUMENT_BYTES} are read", meta.size);
+                (UnreadableReason::TooLarge, message, meta, false)
+            }
+            ReadError::NotRegular(kind) => (
+                UnreadableReason::NotRegular,
+                format!("{kind}, not a regular file"),
+                meta,
+                false,
+            ),
+            ReadError::Refused(error) => (UnreadableReason::Denied, error.to_string(), meta, true),
+            ReadError::Missing => (UnreadableReason::Denied, "missing".to_owned(), meta, true),
+        };
+        Self {
+            fingerprint: ContentHash::of(format!("{reason:?}").as_bytes()),
+            reason,
+            message,
+            meta,
+            may_pass,
+        }
+    }
+
+    fn of_json(error: &JsonError, raw: ContentHash, meta: Meta) -> Self {
+        let too_deep = matches!(error, JsonError::TooDeep);
+        Self {
+            reason: if too_deep {
+                UnreadableReason::TooDeep
+            } else {
+                UnreadableReason::Unparsable
+            },
+            message: error.to_string(),
+            fingerprint: raw,
+            meta,
+            may_pass: !too_deep,
+        }
+    }
+}
+
+fn root_error(error: &io::Error) -> ReadError {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Missing,
+        kind => ReadError::Refused(kind.into()),
+    }
+}
+
+fn timestamp(ns: i64) -> Timestamp {
+    Timestamp::from_millis(ns.div_euclid(1_000_000))
+}
+
+/// A path as text: `.` when empty, and cut where the event's limit is.
+fn text(path: &Path) -> String {
+    let mut text = path.to_string_lossy().into_owned();
+    if text.is_empty() {
+        text.push('.');
+    }
+    text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+    text
+}

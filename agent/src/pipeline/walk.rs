@@ -1,0 +1,258 @@
+//! Walking: each directory is watched first and listed then, so that nothing
+//! can appear in between. What a walk does not meet any more is checked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use std::{collections::BTreeSet, io};
+
+use rustix::io::Errno;
+
+use super::{Job, Pipeline, SECOND_LOOK, Tracked, tops};
+use crate::filesystem::Kind;
+use crate::listing::{Listing, OpenDir};
+use crate::mailbox::Flag;
+use crate::schedule::Cause;
+use crate::watches::{Limit, Rank, WatchError};
+use crate::{producer, prune};
+
+/// A directory to be walked.
+struct Step {
+    path: PathBuf,
+    /// Below the root.
+    depth: usize,
+    /// Device of its parent; none where a walk begins.
+    parent_dev: Option<u64>,
+    rank: Rank,
+}
+
+impl Pipeline {
+    /// Walks a whole root.
+    pub(super) fn walk_root(&mut self, root: usize) {
+        let path = self.setup.roots.get(root).path.clone();
+        self.denied.retain(|dir| !dir.starts_with(&path));
+        self.walk_from(root, &path);
+        self.wants_attributes
+            .store(!self.denied.is_empty(), Ordering::Relaxed);
+        self.roots[root].looked = true;
+    }
+
+    /// Walks these directories now and again a moment later.
+    pub(super) fn walk_all(&mut self, dirs: &BTreeSet<PathBuf>) {
+        for dir in tops(dirs) {
+            self.walk_below(dir);
+            let again = Job::Walk(Arc::from(dir.as_path()));
+            self.agenda.set(&again, Some(Instant::now() + SECOND_LOOK));
+        }
+    }
+
+    /// Walks one directory beneath a root.
+    pub(super) fn walk_below(&mut self, dir: &Path) {
+        if let Some(root) = self.setup.roots.owner(dir) {
+            let before = self.roots[root].limit;
+            self.walk_from(root, dir);
+            self.wants_attributes
+                .store(!self.denied.is_empty(), Ordering::Relaxed);
+            if self.roots[root].limit != before {
+                // Reports it and begins to scan.
+                self.look_at(root);
+            }
+        }
+    }
+
+    /// Whether there is a directory at this path that is to be walked.
+    pub(super) fn is_wanted_dir(&self, path: &Path) -> bool {
+        let Some(root) = self.setup.roots.owner(path) else {
+            return false;
+        };
+        let root = &self.setup.roots.get(root).path;
+        let is_dir = || path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+        if root == path || !is_dir() {
+            return false;
+        }
+        let between = path.ancestors().skip(1).take_while(|dir| dir != root);
+        let mut pruned = between.map(|dir| self.setup.prune.skips(dir, || false));
+        let depth = depth(root, path);
+        depth <= self.setup.max_depth + 1
+            && !pruned.any(|pruned| pruned)
+            && !self
+                .setup
+                .prune
+                .skips(path, || path.parent().is_some_and(prune::is_project))
+    }
+
+    fn walk_from(&mut self, root: usize, start: &Path) {
+        self.walk += 1;
+        let top = self.setup.roots.get(root).path.clone();
+        let name = start.file_name();
+        let mut steps = vec![Step {
+            path: start.to_owned(),
+            depth: depth(&top, start),
+            parent_dev: None,
+            rank: match name.and_then(producer::of_dir) {
+                _ if start == top => Rank::Root,
+                Some(_) => Rank::State,
+                None => Rank::Plain,
+            },
+        }];
+        while let Some(step) = steps.pop() {
+            if self.inbox.is_raised(Flag::Stop) {
+                return;
+            }
+            if let Err(error) = self.enter(root, &step, &mut steps) {
+                self.not_entered(root, &step.path, &error);
+            }
+        }
+        for evicted in self.watches.take_evicted() {
+            if let Some(root) = self.setup.roots.owner(&evicted) {
+                self.roots[root].limit = Some(Limit::Watches);
+            }
+        }
+        self.check_unmet(root, start);
+    }
+
+    /// Watches one directory, then lists it and notes where to go on.
+    fn enter(&mut self, root: usize, step: &Step, steps: &mut Vec<Step>) -> io::Result<()> {
+        let dir = OpenDir::open(&step.path, step.rank == Rank::Root)?;
+        if Some(dir.identity) == self.own_dir {
+            return Ok(());
+        }
+        if step.parent_dev != Some(dir.identity.dev) {
+            match dir.kind() {
+                Kind::Kernel if step.rank != Rank::Root => return Ok(()),
+                Kind::Remote(kind) => {
+                    let mounts = &mut self.roots[root].remote;
+                    mounts.insert(step.path.clone(), kind);
+                }
+                Kind::Local | Kind::Kernel => {}
+            }
+        }
+        let dev = dir.identity.dev;
+        let watched = self.watch(root, &step.path, step.rank)?;
+        let mut listing = dir.list(&step.path)?;
+        if !listing.state_dirs.is_empty() {
+            if watched {
+                self.watches.promote(&step.path, Rank::Project);
+            } else if self.watch(root, &step.path, Rank::Project)? {
+                listing = OpenDir::open(&step.path, step.rank == Rank::Root)?.list(&step.path)?;
+            }
+        }
+        self.note(root, step, dev, &listing, steps);
+        Ok(())
+    }
+
+    fn note(
+        &mut self,
+        root: usize,
+        step: &Step,
+        dev: u64,
+        listing: &Listing,
+        steps: &mut Vec<Step>,
+    ) {
+        let next = |path: PathBuf, rank| Step {
+            path,
+            depth: step.depth + 1,
+            parent_dev: Some(dev),
+            rank,
+        };
+        if step.depth < self.setup.max_depth {
+            for name in &listing.dirs {
+                let path = step.path.join(name);
+                let skipped = self.setup.prune.skips(&path, || listing.is_project);
+                if !skipped && !self.setup.roots.is_root(&path) {
+                    steps.push(next(path, Rank::Plain));
+                }
+            }
+        }
+        // Last in, first out: state comes before all else.
+        for name in &listing.state_dirs {
+            steps.push(next(step.path.join(name), Rank::State));
+        }
+        for name in &listing.state_files {
+            self.met(root, &step.path.join(name));
+        }
+    }
+
+    /// A state file is there.
+    fn met(&mut self, root: usize, path: &Path) {
+        let first_look = !self.roots[root].looked;
+        let (walk, now) = (self.walk, Instant::now());
+        let key: Arc<Path> = match self.files.get_key_value(path) {
+            Some((key, _)) => Arc::clone(key),
+            None => path.into(),
+        };
+        let tracked = self
+            .files
+            .entry(Arc::clone(&key))
+            .or_insert_with(|| Tracked {
+                first_look,
+                ..Tracked::default()
+            });
+        tracked.walk = walk;
+        if tracked.schedule.on(Cause::Settled, now) {
+            self.read(&key);
+        } else {
+            let due = tracked.schedule.due();
+            self.agenda.set(&Job::Read(key), due);
+        }
+    }
+
+    /// Files that should have been met and were not may be gone.
+    fn check_unmet(&mut self, root: usize, start: &Path) {
+        let walk = self.walk;
+        let unmet: Vec<_> = self
+            .files_within(start)
+            .filter(|(_, tracked)| {
+                let present = tracked.known.as_ref().is_some_and(|known| known.present);
+                present && tracked.walk != walk
+            })
+            .map(|(key, _)| Arc::clone(key))
+            .collect();
+        for key in unmet {
+            if self.setup.roots.owner(&key) == Some(root) {
+                self.file_hint(&key, Cause::MovedAway);
+            }
+        }
+    }
+
+    /// Watches a directory. False: at the kernel's limit, so it is listed but not watched.
+    fn watch(&mut self, root: usize, path: &Path, rank: Rank) -> io::Result<bool> {
+        if rank == Rank::Plain && self.roots[root].limit.is_some() {
+            // At the limit since the last full walk; asking for each of the others would only take time.
+            return Ok(false);
+        }
+        match self.watches.add(path, rank) {
+            Ok(()) => Ok(true),
+            Err(WatchError::Limit(limit)) => {
+                if self.roots[root].limit.is_none() {
+                    tracing::warn!(path = %path.display(), remedy = limit.remedy(), "{}", limit.reason());
+                }
+                self.roots[root].limit = Some(limit);
+                Ok(false)
+            }
+            Err(WatchError::Gone) => Err(io::ErrorKind::NotFound.into()),
+            Err(WatchError::Refused(error)) => Err(error),
+        }
+    }
+
+    fn not_entered(&mut self, root: usize, path: &Path, error: &io::Error) {
+        match Errno::from_io_error(error) {
+            // Gone again, or no directory any more: its parent's watch tells of what comes next.
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => self.watches.remove(path),
+            _ if error.kind() == io::ErrorKind::NotFound => self.watches.remove(path),
+            _ => {
+                tracing::debug!(path = %path.display(), %error, "failed to walk a directory");
+                self.denied.insert(path.to_owned());
+                if self.setup.roots.is_root(path) {
+                    self.roots[root].refused = Some(format!("{}: {error}", path.display()));
+                }
+            }
+        }
+    }
+}
+
+fn depth(root: &Path, path: &Path) -> usize {
+    path.strip_prefix(root)
+        .map_or(0, |below| below.components().count())
+}

@@ -1,0 +1,112 @@
+//! "I am here", every ten seconds on core NATS, at once when connected or when
+//! a root's state changed, and a last time when told to stop. The agent's one
+//! regular timer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use async_nats::Client;
+use protocol::presence::{INTERVAL_MS, PRESENCE_VERSION};
+use protocol::{Presence, Timestamp, subject};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::board::Board;
+use crate::mailbox::{Flag, Mailbox};
+use crate::nats::Link;
+use crate::outbox::Outbox;
+
+const INTERVAL: Duration = Duration::from_millis(INTERVAL_MS.unsigned_abs());
+/// A root that comes and goes all the time is told of at most this often.
+const SPACING: Duration = Duration::from_secs(1);
+/// The last message must be out before the connection is closed.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// What a presence says, and where it comes from.
+pub(crate) struct Herald {
+    /// The host's name.
+    pub(crate) host: String,
+    /// When the agent started.
+    pub(crate) started_at: Timestamp,
+    /// Counts and identity.
+    pub(crate) outbox: Arc<Outbox>,
+    /// Roots and signs of life.
+    pub(crate) board: Arc<Board>,
+    /// The thread that checks the roots.
+    pub(crate) mailbox: Mailbox,
+    /// The connection.
+    pub(crate) client: Client,
+}
+
+impl Herald {
+    /// Speaks until `stop`.
+    pub(crate) async fn run(&self, mut link: watch::Receiver<Link>, stop: CancellationToken) {
+        let mut last: Option<Instant> = None;
+        let mut due = Instant::now();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(due.into()) => {
+                    // What it finds is said at once if it is news, and with the next message otherwise.
+                    self.mailbox.raise(Flag::Check);
+                    if link.borrow().up {
+                        self.say(false).await;
+                        last = Some(Instant::now());
+                    }
+                    due = Instant::now() + INTERVAL;
+                }
+                changed = link.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    if link.borrow_and_update().up {
+                        due = Instant::now();
+                    }
+                }
+                () = self.board.changed() => {
+                    let spaced = last.map_or_else(Instant::now, |last| last + SPACING);
+                    due = due.min(spaced);
+                }
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// The last message of this boot.
+    pub(crate) async fn farewell(&self) {
+        self.say(true).await;
+        if tokio::time::timeout(FLUSH, self.client.flush())
+            .await
+            .is_err()
+        {
+            tracing::debug!("nats did not take the last presence in time");
+        }
+    }
+
+    async fn say(&self, stopping: bool) {
+        let identity = self.outbox.identity();
+        let presence = Presence {
+            v: PRESENCE_VERSION,
+            agent: identity.agent,
+            boot: identity.boot,
+            host: self.host.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            sent_at: Timestamp::from_system_time(SystemTime::now()),
+            started_at: self.started_at,
+            stopping,
+            outbox: self.outbox.status(),
+            roots: self.board.roots(),
+            alive: self.board.signs_of_life(Instant::now()),
+        };
+        let payload = match serde_json::to_vec(&presence) {
+            Ok(payload) => payload,
+            Err(error) => {
+                tracing::error!(%error, "failed to write a presence");
+                return;
+            }
+        };
+        let subject = subject::presence(&self.host);
+        if let Err(error) = self.client.publish(subject, payload.into()).await {
+            tracing::warn!(%error, "failed to publish a presence");
+        }
+    }
+}

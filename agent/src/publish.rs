@@ -1,0 +1,227 @@
+//! From the outbox to JetStream: pipelined, bounded, and sent again under the
+//! same id until the broker acknowledges. Runs for as long as the agent does.
+
+mod window;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_nats::Client;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::{ContextBuilder, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use protocol::{Event, EventKind, Unreadable, UnreadableReason};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::nats::Link;
+use crate::outbox::{Outbox, OutboxError, Row};
+use window::{IN_FLIGHT, Window};
+
+/// After this the fate of an event is unknown, and it is sent again under the same id.
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Told to stop, what is left is sent for at most this long.
+const FLUSH: Duration = Duration::from_secs(3);
+/// The broker's "message size exceeds maximum allowed", of the stream's own limit.
+const STREAM_MESSAGE_TOO_LARGE: u64 = 10_054;
+/// A disk that cannot be read is asked again after this time.
+const OUTBOX_RETRY: Duration = Duration::from_secs(1);
+
+/// What became of an event that was sent.
+enum Fate {
+    /// The broker has it.
+    Stored,
+    /// No broker like this one will ever take it; why, for people.
+    TooLarge(String),
+    /// To be sent again; why, for the log.
+    Again(String),
+}
+
+/// Sends events until `stop`, then what is left for a moment.
+pub(crate) async fn publish(
+    outbox: Arc<Outbox>,
+    client: Client,
+    mut link: watch::Receiver<Link>,
+    stop: CancellationToken,
+) {
+    let context = ContextBuilder::new()
+        .timeout(ACK_TIMEOUT)
+        .ack_timeout(ACK_TIMEOUT)
+        // Abandoned acknowledgements hold a place until their time is up.
+        .max_ack_inflight(16 * IN_FLIGHT)
+        .build(client);
+    let mut window = Window::new();
+    let mut on_their_way = FuturesUnordered::new();
+    let mut made = 0;
+    let mut flush_until: Option<tokio::time::Instant> = None;
+    loop {
+        let now_link = *link.borrow_and_update();
+        if now_link.times != made {
+            made = now_link.times;
+            on_their_way = FuturesUnordered::new();
+            window.reconnected();
+        }
+        let mut look_again = refill(&outbox, &mut window);
+        if now_link.up {
+            for row in window.take_ready(Instant::now()) {
+                on_their_way.push(send(&context, row));
+            }
+            look_again = earlier(look_again, window.paused_until());
+        }
+        if flush_until.is_some() && window.is_empty() {
+            return;
+        }
+        let timer = earlier(look_again, flush_until.map(tokio::time::Instant::into_std));
+        tokio::select! {
+            Some(first) = on_their_way.next(), if !on_their_way.is_empty() => {
+                let mut fates = vec![first];
+                while let Some(Some(fate)) = futures::FutureExt::now_or_never(on_their_way.next()) {
+                    fates.push(fate);
+                }
+                settle(&outbox, &mut window, fates);
+            }
+            () = outbox.added() => {}
+            changed = link.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = sleep_until(timer), if timer.is_some() => {
+                if flush_until.is_some_and(|until| tokio::time::Instant::now() >= until) {
+                    tracing::warn!("events are left in the outbox; they are sent at the next start");
+                    return;
+                }
+            }
+            () = stop.cancelled(), if flush_until.is_none() => {
+                flush_until = Some(tokio::time::Instant::now() + FLUSH);
+            }
+        }
+    }
+}
+
+/// Loads more events where there is room. Returns when to try again if the disk failed.
+fn refill(outbox: &Outbox, window: &mut Window) -> Option<Instant> {
+    let (rows, bytes) = window.room()?;
+    match outbox.load(window.newest(), rows, bytes) {
+        Ok(rows) => {
+            window.fill(rows);
+            None
+        }
+        Err(OutboxError::Anew) => {
+            *window = Window::new();
+            None
+        }
+        Err(error) => {
+            tracing::error!(%error, "failed to load events");
+            Some(Instant::now() + OUTBOX_RETRY)
+        }
+    }
+}
+
+async fn send(context: &Context, row: Row) -> (Row, Fate) {
+    let message = PublishMessage::build()
+        .message_id(&row.message_id)
+        .payload(row.payload.clone().into());
+    let sent = context.send_publish(row.subject.clone(), message).await;
+    let result = match sent {
+        Ok(ack) => ack.await,
+        Err(error) => Err(error),
+    };
+    let fate = match result {
+        Ok(_) => Fate::Stored,
+        Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+            let limit = context.client().max_payload();
+            Fate::TooLarge(format!("the broker's max_payload is {limit} bytes"))
+        }
+        Err(error) => match stream_limit(&error) {
+            Some(limit) => Fate::TooLarge(limit),
+            None => Fate::Again(error.to_string()),
+        },
+    };
+    (row, fate)
+}
+
+/// The stream's own limit on messages, if that is what was hit.
+fn stream_limit(error: &async_nats::jetstream::context::PublishError) -> Option<String> {
+    let source = std::error::Error::source(error)?;
+    let refusal = source.downcast_ref::<async_nats::jetstream::Error>()?;
+    (refusal.error_code().0 == STREAM_MESSAGE_TOO_LARGE)
+        .then(|| "the stream's max_message_size is smaller".to_owned())
+}
+
+fn settle(outbox: &Outbox, window: &mut Window, fates: Vec<(Row, Fate)>) {
+    let mut stored = Vec::new();
+    let mut failure = None;
+    for (row, fate) in fates {
+        match fate {
+            Fate::Stored => {
+                window.acknowledged(row.id);
+                stored.push(row.id);
+            }
+            Fate::TooLarge(limit) => match without_content(row, &limit) {
+                Ok(row) => {
+                    if let Err(error) = outbox.replace(&row) {
+                        tracing::error!(%error, "failed to shorten an event");
+                    }
+                    window.replace(row);
+                }
+                Err(id) => window.failed(id, Instant::now(), rand::random()),
+            },
+            Fate::Again(error) => {
+                window.failed(row.id, Instant::now(), rand::random());
+                failure = Some((row.message_id, error));
+            }
+        }
+    }
+    if let Some((event, error)) = failure {
+        tracing::warn!(
+            event.id = event,
+            error,
+            "failed to publish; it is sent again"
+        );
+    }
+    if !stored.is_empty()
+        && let Err(error) = outbox.acknowledge(&stored)
+    {
+        // They are sent once more after a restart, under their old ids.
+        tracing::error!(%error, "failed to drop published events from the outbox");
+    }
+}
+
+/// The same event without its content, which no broker like this one takes.
+fn without_content(mut row: Row, limit: &str) -> Result<Row, i64> {
+    let Ok(mut event) = serde_json::from_slice::<Event>(&row.payload) else {
+        return Err(row.id);
+    };
+    if event.kind != EventKind::Content {
+        // It cannot be made smaller.
+        return Err(row.id);
+    }
+    event.kind = EventKind::Unreadable;
+    event.document = None;
+    event.hash = None;
+    event.unreadable = Some(Unreadable {
+        reason: UnreadableReason::TooLarge,
+        message: format!("the event has {} bytes, and {limit}", row.payload.len()),
+    });
+    match serde_json::to_vec(&event) {
+        Ok(payload) => {
+            row.payload = payload;
+            Ok(row)
+        }
+        Err(_) => Err(row.id),
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,114 @@
+//! Settings from flags and files. Variables are not set here: tests share them.
+
+use super::*;
+
+fn read_args(args: &[&str]) -> Result<(Config, LogSettings), NoSettings> {
+    let all = std::iter::once("phaseline-agent").chain(args.iter().copied());
+    read(all.map(OsString::from))
+}
+
+fn refused(args: &[&str]) -> String {
+    match read_args(args) {
+        Err(NoSettings::Bad(sentence)) => sentence,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn flags_beat_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.toml");
+    std::fs::write(
+        &path,
+        "host = 'file'\nwatch = ['/a', '/b']\noutbox_max = '64MiB'\nmax_depth = 7\nprune = ['x']\n",
+    )
+    .unwrap();
+    let file = path.to_str().unwrap();
+    let state = ["--state-dir", "/s"];
+    let (config, _) = read_args(&[&["--config", file], &state[..]].concat()).unwrap();
+    assert_eq!(config.host, "file");
+    assert_eq!(config.watch, [PathBuf::from("/a"), PathBuf::from("/b")]);
+    assert_eq!((config.outbox_max, config.max_depth), (64 << 20, 7));
+    let flags = ["--config", file, "--host", "flag", "--watch", "/c:/d"];
+    let (config, _) = read_args(&[&flags[..], &state[..]].concat()).unwrap();
+    assert_eq!(config.host, "flag");
+    assert_eq!(config.watch, [PathBuf::from("/c"), PathBuf::from("/d")]);
+}
+
+#[test]
+fn a_bad_value_is_one_sentence() {
+    assert_eq!(
+        refused(&["--outbox-max", "many"]),
+        "PHASELINE_OUTBOX_MAX is \"many\", expected a size such as 512MiB"
+    );
+    assert!(refused(&["--log-format", "xml"]).ends_with("expected text or json"));
+    assert!(refused(&["--log", "=,="]).starts_with("PHASELINE_LOG is"));
+    assert!(refused(&["--prune", "/abs"]).starts_with("PHASELINE_PRUNE"));
+    assert!(refused(&["--nats-password-file", "/none"]).contains("PASSWORD_FILE"));
+    let unknown = refused(&["--unknown"]);
+    assert!(unknown.contains("--unknown") && !unknown.contains('\n'));
+}
+
+#[test]
+fn an_unknown_key_of_the_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.toml");
+    std::fs::write(&path, "hots = 'x'\n").unwrap();
+    let sentence = refused(&["--config", path.to_str().unwrap()]);
+    assert!(
+        sentence.contains("hots") && !sentence.contains('\n'),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn help_names_every_setting() {
+    let Err(NoSettings::Asked(help)) = read_args(&["--help"]) else {
+        panic!("no help");
+    };
+    for variable in [
+        "NATS_URL",
+        "NATS_USER",
+        "NATS_PASSWORD_FILE",
+        "HOST",
+        "WATCH",
+        "STATE_DIR",
+        "OUTBOX_MAX",
+        "PRUNE",
+        "MAX_DEPTH",
+        "LOG",
+        "LOG_FORMAT",
+        "CONFIG",
+    ] {
+        assert!(
+            help.contains(&format!("PHASELINE_{variable}")),
+            "{variable}"
+        );
+    }
+}
+
+#[test]
+fn sizes_have_units() {
+    assert_eq!(size("17"), Some(17));
+    assert_eq!(size("512MiB"), Some(512 << 20));
+    assert_eq!(size("2 g"), Some(2 << 30));
+    assert_eq!(size("x"), None);
+    assert_eq!(size("99999999999GiB"), None);
+}
+
+#[test]
+fn the_state_directory_follows_the_user() {
+    let with = |set: &'static [(&str, &str)], root| {
+        let find = |name: &str| {
+            let found = set.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        default_state_dir(&find, root).map(|path| path.to_string_lossy().into_owned())
+    };
+    let home = &[("HOME", "/home/u")];
+    assert_eq!(with(home, false).unwrap(), "/home/u/.local/state/phaseline");
+    assert_eq!(with(home, true).unwrap(), "/var/lib/phaseline");
+    let xdg = &[("XDG_STATE_HOME", "/x"), ("HOME", "/home/u")];
+    assert_eq!(with(xdg, true).unwrap(), "/x/phaseline");
+    assert!(with(&[], false).is_err());
+}
