@@ -9,6 +9,19 @@ COMMENT ON TABLE change_counter IS 'The newest seq given to a change of a build 
 COMMENT ON COLUMN change_counter.one IS 'Keeps the table at one row.';
 COMMENT ON COLUMN change_counter.seq IS 'Newest seq; gapless.';
 
+-- The writer knows the newest seq and writes absolute values, so that a commit
+-- needs no answer before its rows are sent. A second writer is stopped here.
+CREATE FUNCTION advance_seq(expected bigint, next bigint) RETURNS timestamptz
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE change_counter SET seq = next WHERE seq = expected;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the newest seq is not %: somebody else writes', expected USING ERRCODE = 'PL001';
+    END IF;
+    RETURN now();
+END $$;
+COMMENT ON FUNCTION advance_seq IS 'Moves the counter in the transaction of a change and answers the time of that transaction; raises PL001 when another writer moved it.';
+
 CREATE TABLE event (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     agent         text,
@@ -100,6 +113,7 @@ CREATE UNIQUE INDEX build_by_opened_seq ON build (opened_seq);
 CREATE INDEX build_open ON build (seq) WHERE ended_at IS NULL;
 CREATE INDEX build_by_end ON build (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX build_by_host ON build (host, opened_seq);
+CREATE INDEX build_to_acknowledge ON build (opened_seq) WHERE state = 'failed' AND acknowledged_at IS NULL;
 COMMENT ON TABLE build IS 'The projection: each build as the fold left it. Outlives its events.';
 COMMENT ON COLUMN build.id IS 'host-project token-run, URL-safe.';
 COMMENT ON COLUMN build.host IS 'Host name.';
@@ -127,6 +141,7 @@ CREATE TABLE host (
     state        text NOT NULL,
     agent        text,
     last_seen_at timestamptz,
+    last_updated timestamptz NOT NULL,
     seq          bigint NOT NULL,
     body         jsonb NOT NULL
 );
@@ -136,6 +151,7 @@ COMMENT ON COLUMN host.name IS 'Host name.';
 COMMENT ON COLUMN host.state IS 'up, gone, stopped.';
 COMMENT ON COLUMN host.agent IS 'Id of its agent.';
 COMMENT ON COLUMN host.last_seen_at IS 'Last presence, database clock; moved without a seq. Newer than the one in body.';
+COMMENT ON COLUMN host.last_updated IS 'When its last change was committed.';
 COMMENT ON COLUMN host.seq IS 'seq of its last change.';
 COMMENT ON COLUMN host.body IS 'The host as the API shows it.';
 
@@ -147,11 +163,12 @@ CREATE TABLE dead_letter (
     reason      text NOT NULL,
     payload     bytea NOT NULL
 );
-
+CREATE UNIQUE INDEX dead_letter_once ON dead_letter (stream_seq, sha256(payload));
+CREATE INDEX dead_letter_by_age ON dead_letter (received_at);
 COMMENT ON TABLE dead_letter IS 'Messages that could not become events, with their bytes and the reason.';
 COMMENT ON COLUMN dead_letter.id IS 'Order of arrival.';
 COMMENT ON COLUMN dead_letter.received_at IS 'Database clock.';
-COMMENT ON COLUMN dead_letter.stream_seq IS 'Position in the stream, so that a redelivery is not a second row.';
+COMMENT ON COLUMN dead_letter.stream_seq IS 'Position in the stream; with the bytes it makes a redelivery no second row.';
 COMMENT ON COLUMN dead_letter.subject IS 'Subject it came on.';
 COMMENT ON COLUMN dead_letter.reason IS 'Why it was refused.';
 COMMENT ON COLUMN dead_letter.payload IS 'Its bytes.';

@@ -1,2 +1,19 @@
-//! stub
+//! The aggregator: takes events from NATS, folds them into builds, commits
+//! them to Postgres, and serves browsers and scripts. [`run`] is all of it;
+//! whoever calls it owns the listening socket and the stop signal.
+
+pub mod config;
 pub mod fold;
+mod live;
+pub mod metrics;
+mod nats;
+mod run;
+mod store;
+mod web;
+mod writer;
+
+pub use config::Config;
+pub use nats::NatsTarget;
+pub use run::{migrate, run};
+pub use store::DatabaseTarget;
+pub use web::healthcheck;

@@ -1,0 +1,215 @@
+//! Settings: a flag beats a variable beats a key of the TOML file named by
+//! `--config`. Everything is checked here, before anything connects; a bad
+//! value is one sentence and exit code 64.
+
+mod check;
+mod duration;
+mod merge;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::nats::NatsTarget;
+use crate::store::DatabaseTarget;
+use merge::FileSettings;
+
+/// Exit code of a bad setting (`EX_USAGE` of sysexits.h).
+pub const EXIT_USAGE: u8 = 64;
+
+/// Days of events that are kept unless told: a quarter.
+const DEFAULT_RETENTION_DAYS: u64 = 90;
+/// Shortest retention: below an hour the fold's own look-back and the hourly deletion would meet.
+const MIN_RETENTION: Duration = Duration::from_secs(3600);
+const DEFAULT_NATS_URL: &str = "nats://127.0.0.1:4222";
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+const DEFAULT_LOG: &str = "info";
+
+/// What [`crate::run`] needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The broker.
+    pub nats: NatsTarget,
+    /// The database.
+    pub database: DatabaseTarget,
+    /// Age at which events are deleted; builds stay.
+    pub retention: Duration,
+    /// Names under which browsers may ask for us beside `localhost` and
+    /// addresses. Empty: checked only while listening on a loopback address.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl Config {
+    /// Everything else at its default.
+    #[must_use]
+    pub fn new(nats: NatsTarget, database: DatabaseTarget) -> Self {
+        Self {
+            nats,
+            database,
+            retention: Duration::from_secs(DEFAULT_RETENTION_DAYS * 86_400),
+            allowed_hosts: Vec::new(),
+        }
+    }
+}
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "phaseline-aggregator",
+    version,
+    about = "Records build events from NATS in Postgres and serves the dashboard, the API and the live stream.",
+    after_help = "Each setting is a flag, the variable beside it, or a key of the --config file \
+                  (the flag's name with _ for -): a flag beats a variable beats the file. \
+                  A bad value ends the program with exit code 64 before it connects to anything."
+)]
+pub struct Cli {
+    /// What to do; without it: serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What to do besides serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Bring the database to this program's version, then exit.
+    Migrate,
+    /// Ask the aggregator on the listen address for /healthz: exit code 0 when it answers, 1 when not.
+    Healthcheck,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct Settings {
+    /// TOML file with settings
+    #[arg(long, global = true, env = "PHASELINE_CONFIG", value_name = "FILE")]
+    config: Option<String>,
+    /// NATS server, e.g. nats://nats.example:4222 [default: nats://127.0.0.1:4222]
+    #[arg(
+        long,
+        global = true,
+        env = "PHASELINE_NATS_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    nats_url: Option<String>,
+    /// NATS user
+    #[arg(long, global = true, env = "PHASELINE_NATS_USER", value_name = "NAME")]
+    nats_user: Option<String>,
+    /// File with the NATS user's password
+    #[arg(
+        long,
+        global = true,
+        env = "PHASELINE_NATS_PASSWORD_FILE",
+        value_name = "FILE"
+    )]
+    nats_password_file: Option<String>,
+    /// Postgres: postgres://user@host/database, or "host=/socket/dir user=name dbname=name" [required to serve and migrate]
+    #[arg(
+        long,
+        global = true,
+        env = "PHASELINE_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    database_url: Option<String>,
+    /// File with the Postgres user's password
+    #[arg(
+        long,
+        global = true,
+        env = "PHASELINE_DATABASE_PASSWORD_FILE",
+        value_name = "FILE"
+    )]
+    database_password_file: Option<String>,
+    /// Address and port to serve on [default: 127.0.0.1:8080]
+    #[arg(long, global = true, env = "PHASELINE_LISTEN", value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Names under which browsers reach this server, comma-separated; localhost and plain addresses always work
+    #[arg(
+        long,
+        global = true,
+        env = "PHASELINE_ALLOWED_HOSTS",
+        value_name = "NAMES"
+    )]
+    allowed_hosts: Option<String>,
+    /// Age at which events are deleted, e.g. 90d or 36h; builds stay [default: 90d]
+    #[arg(long, global = true, env = "PHASELINE_RETENTION", value_name = "AGE")]
+    retention: Option<String>,
+    /// What is logged, e.g. info or warn,aggregator=debug [default: info]
+    #[arg(long, global = true, env = "PHASELINE_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// text or json [default: text]
+    #[arg(
+        long,
+        global = true,
+        env = "PHASELINE_LOG_FORMAT",
+        value_name = "FORMAT"
+    )]
+    log_format: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// All settings, checked.
+#[derive(Debug)]
+pub struct Resolved {
+    /// For `run`; none when no database was named, which only `healthcheck` accepts.
+    pub config: Option<Config>,
+    /// Where to serve.
+    pub listen: SocketAddr,
+    /// A `tracing` filter.
+    pub log: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// A setting that cannot be used; one sentence for people.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {problem}; expected {expected}")]
+pub struct BadSetting {
+    setting: &'static str,
+    problem: String,
+    expected: String,
+}
+
+impl BadSetting {
+    fn value(setting: &'static str, value: &str, expected: &str) -> Self {
+        let problem = format!("{value:?} cannot be used");
+        let expected = expected.to_owned();
+        Self {
+            setting,
+            problem,
+            expected,
+        }
+    }
+}
+
+impl Cli {
+    /// Merges and checks all settings.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn resolve(self) -> Result<Resolved, BadSetting> {
+        let needs_database = self.command != Some(Command::Healthcheck);
+        let settings = self.settings.without_blanks();
+        let file = match &settings.config {
+            Some(path) => FileSettings::read(Path::new(path))?,
+            None => FileSettings::default(),
+        };
+        let settings = file.under(settings);
+        settings.check(needs_database)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! Whether each setting can be used, before anything connects.
+
+use std::time::Duration;
+
+use super::{
+    BadSetting, Config, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_NATS_URL, DEFAULT_RETENTION_DAYS,
+    LogFormat, MIN_RETENTION, Resolved, Settings, duration,
+};
+use crate::nats::NatsTarget;
+use crate::store::{BadDatabaseUrl, DatabaseTarget};
+use std::net::SocketAddr;
+
+impl Settings {
+    /// An empty variable, as compose files make them, is the same as none.
+    pub(super) fn without_blanks(mut self) -> Self {
+        for setting in [
+            &mut self.config,
+            &mut self.nats_url,
+            &mut self.nats_user,
+            &mut self.nats_password_file,
+            &mut self.database_url,
+            &mut self.database_password_file,
+            &mut self.listen,
+            &mut self.allowed_hosts,
+            &mut self.retention,
+            &mut self.log,
+            &mut self.log_format,
+        ] {
+            setting.take_if(|text| text.trim().is_empty());
+        }
+        self
+    }
+
+    pub(super) fn check(self, needs_database: bool) -> Result<Resolved, BadSetting> {
+        let listen = check_listen(self.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
+        let log = check_log(self.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()))?;
+        let log_format = match self.log_format.as_deref() {
+            None | Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            Some(other) => {
+                return Err(BadSetting::value(
+                    "PHASELINE_LOG_FORMAT",
+                    other,
+                    "text or json",
+                ));
+            }
+        };
+        let retention = match &self.retention {
+            None => Duration::from_secs(DEFAULT_RETENTION_DAYS * 86_400),
+            Some(text) => duration::parse(text)
+                .filter(|age| *age >= MIN_RETENTION)
+                .ok_or_else(|| {
+                    BadSetting::value(
+                        "PHASELINE_RETENTION",
+                        text,
+                        "an age of at least 1h such as 90d, 36h or 4w",
+                    )
+                })?,
+        };
+        let nats = NatsTarget {
+            url: self.nats_url.unwrap_or_else(|| DEFAULT_NATS_URL.to_owned()),
+            password: read_secret(
+                "PHASELINE_NATS_PASSWORD_FILE",
+                self.nats_password_file.as_deref(),
+            )?,
+            user: self.nats_user,
+        };
+        check_nats(&nats)?;
+        if nats.password.is_some() && nats.user.is_none() {
+            return Err(BadSetting {
+                setting: "PHASELINE_NATS_USER",
+                problem: "missing beside PHASELINE_NATS_PASSWORD_FILE".to_owned(),
+                expected: "the user whose password it is".to_owned(),
+            });
+        }
+        let allowed_hosts = check_allowed_hosts(self.allowed_hosts.as_deref().unwrap_or(""))?;
+        let password = read_secret(
+            "PHASELINE_DATABASE_PASSWORD_FILE",
+            self.database_password_file.as_deref(),
+        )?;
+        let config = match self.database_url {
+            Some(url) => {
+                let database = DatabaseTarget { url, password };
+                check_database(&database)?;
+                Some(Config {
+                    nats,
+                    database,
+                    retention,
+                    allowed_hosts,
+                })
+            }
+            None if needs_database => {
+                return Err(BadSetting {
+                    setting: "PHASELINE_DATABASE_URL",
+                    problem: "not set".to_owned(),
+                    expected: "where Postgres is, such as postgres://phaseline@localhost/phaseline"
+                        .to_owned(),
+                });
+            }
+            None => None,
+        };
+        Ok(Resolved {
+            config,
+            listen,
+            log,
+            log_format,
+        })
+    }
+}
+
+fn check_listen(text: &str) -> Result<SocketAddr, BadSetting> {
+    text.parse().map_err(|_| {
+        BadSetting::value(
+            "PHASELINE_LISTEN",
+            text,
+            "an address and port such as 127.0.0.1:8080 or [::]:8080",
+        )
+    })
+}
+
+fn check_log(text: String) -> Result<String, BadSetting> {
+    match tracing_subscriber::EnvFilter::try_new(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(BadSetting::value(
+            "PHASELINE_LOG",
+            &text,
+            "a filter such as info or warn,aggregator=debug",
+        )),
+    }
+}
+
+/// A URL may hold a password, so it is not repeated.
+fn check_nats(nats: &NatsTarget) -> Result<(), BadSetting> {
+    nats.check().map_err(|expected| BadSetting {
+        setting: "PHASELINE_NATS_URL",
+        problem: "not an address of a NATS server".to_owned(),
+        expected: expected.to_string(),
+    })
+}
+
+/// A URL may hold a password, so it is not repeated.
+fn check_database(database: &DatabaseTarget) -> Result<(), BadSetting> {
+    database.check().map_err(|expected| BadSetting {
+        setting: "PHASELINE_DATABASE_URL",
+        problem: match expected {
+            BadDatabaseUrl::Syntax => "not an address of a Postgres database".to_owned(),
+            BadDatabaseUrl::Tls => "cannot be used".to_owned(),
+        },
+        expected: expected.to_string(),
+    })
+}
+
+fn check_allowed_hosts(text: &str) -> Result<Vec<String>, BadSetting> {
+    let name = |part: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        (!part.is_empty() && part.chars().all(plain)).then(|| part.to_ascii_lowercase())
+    };
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            name(part).ok_or_else(|| {
+                BadSetting::value(
+                    "PHASELINE_ALLOWED_HOSTS",
+                    part,
+                    "host names without port such as builds.example.org",
+                )
+            })
+        })
+        .collect()
+}
+
+/// A password from its file; one newline at the end is the editor's, not the password's.
+fn read_secret(setting: &'static str, path: Option<&str>) -> Result<Option<String>, BadSetting> {
+    let Some(path) = path else { return Ok(None) };
+    let bad = |problem: String| BadSetting {
+        setting,
+        problem,
+        expected: "a readable file with the password".to_owned(),
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| bad(format!("{path}: {error}")))?;
+    let secret = text.strip_suffix('\n').unwrap_or(&text);
+    let secret = secret.strip_suffix('\r').unwrap_or(secret);
+    if secret.is_empty() {
+        return Err(bad(format!("{path} is empty")));
+    }
+    Ok(Some(secret.to_owned()))
+}

@@ -1,0 +1,200 @@
+//! The state of [`super::state`] shared by all tasks, with everybody who is to
+//! be told. A change is taken in and handed on under one lock, so that a
+//! connection which joins under it misses nothing and sees nothing twice.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use protocol::{Build, Host, Timestamp};
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
+
+use super::change::{Change, News};
+use super::incoming::Incoming;
+use super::join::SharedSnapshot;
+use super::state::{Applied, RowSet, State};
+use super::{MAX_BUILDS, RING};
+use crate::metrics::Metrics;
+
+/// Whether a frame was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Now or before.
+    Yes,
+    /// Something before it is missing.
+    Gap,
+}
+
+/// All builds and hosts of the live view.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) builds: Vec<Build>,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) seq: u64,
+    pub(crate) truncated: bool,
+}
+
+/// The live view of this replica.
+pub(crate) struct Hub {
+    state: Mutex<State>,
+    pub(super) shared: Mutex<Option<SharedSnapshot>>,
+    pub(super) news: broadcast::Sender<News>,
+    loaded: watch::Sender<bool>,
+    beacon: watch::Sender<Option<Instant>>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Hub {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self::with_ring(metrics, RING)
+    }
+
+    pub(super) fn with_ring(metrics: Arc<Metrics>, ring: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            shared: Mutex::default(),
+            news: broadcast::Sender::new(ring),
+            loaded: watch::Sender::new(false),
+            beacon: watch::Sender::new(None),
+            metrics,
+        }
+    }
+
+    /// The newest change taken in.
+    pub(crate) fn seq(&self) -> u64 {
+        self.state().seq
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// True once Postgres was read.
+    pub(crate) fn loaded(&self) -> watch::Receiver<bool> {
+        self.loaded.subscribe()
+    }
+
+    pub(crate) fn is_loaded(&self) -> bool {
+        *self.loaded.borrow()
+    }
+
+    /// When a leader was last heard.
+    pub(crate) fn beacon(&self) -> watch::Receiver<Option<Instant>> {
+        self.beacon.subscribe()
+    }
+
+    pub(super) fn heard_beacon(&self) {
+        self.beacon.send_replace(Some(Instant::now()));
+    }
+
+    /// What a snapshot holds, for the pages; none before the first load.
+    pub(crate) fn held(&self) -> Option<Held> {
+        if !self.is_loaded() {
+            return None;
+        }
+        let now = now();
+        let state = self.state();
+        let builds = state.snapshot_builds(now);
+        let hosts = state.hosts().map(|record| record.host.clone()).collect();
+        let (seq, truncated) = (state.seq, state.truncated());
+        drop(state);
+        let builds = builds.iter().filter_map(|whole| whole.build()).collect();
+        Some(Held {
+            builds,
+            hosts,
+            seq,
+            truncated,
+        })
+    }
+
+    /// A build that is in memory.
+    pub(crate) fn build(&self, id: &str) -> Option<Build> {
+        let whole = self.state().build(id).cloned();
+        whole.and_then(|whole| whole.build())
+    }
+
+    /// Takes in a frame and hands it on.
+    pub(super) fn take(&self, incoming: Incoming) -> Taken {
+        let now = now();
+        self.metrics
+            .live
+            .hop_commit_to_hub
+            .observe_ms(now.millis_since(incoming.at));
+        let mut state = self.state();
+        match state.apply(incoming, now) {
+            Applied::Old => Taken::Yes,
+            Applied::Gap => Taken::Gap,
+            Applied::Change(change) => {
+                self.tell(change);
+                self.note(&state);
+                Taken::Yes
+            }
+        }
+    }
+
+    /// Takes in what Postgres has and hands on what is new. False when
+    /// Postgres is behind what was taken in: it was restored, so load anew.
+    pub(super) fn catch_up(&self, rows: RowSet) -> bool {
+        let mut state = self.state();
+        if rows.seq < state.seq {
+            return false;
+        }
+        for change in state.catch_up(rows, now()) {
+            self.tell(change);
+        }
+        self.note(&state);
+        true
+    }
+
+    /// Replaces everything. Whoever is connected is given a snapshot.
+    pub(super) fn load(&self, rows: RowSet, since: u64, truncated: bool) {
+        // Taken before the state, as everywhere.
+        *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut state = self.state();
+        *state = State::load(rows, since, truncated, now());
+        let _ = self.news.send(News::Reset);
+        self.note(&state);
+        self.loaded.send_replace(true);
+    }
+
+    /// Lets old builds go; true when so many went that those left out before have room again.
+    pub(super) fn sweep(&self) -> bool {
+        let mut state = self.state();
+        state.drop_old(now());
+        self.note(&state);
+        state.truncated() && state.len() < MAX_BUILDS / 4 * 3
+    }
+
+    /// Figures that are read rather than counted.
+    pub(crate) fn refresh_metrics(&self) {
+        self.metrics.live.queue.set(gauge(self.news.len()));
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in a few lines of map handling must not take the whole view with it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, mut change: Change) {
+        change.count_receivers_in(&self.metrics);
+        self.metrics.live.changes.inc();
+        // An error only means that nobody is connected.
+        let _ = self.news.send(News::Change(Arc::new(change)));
+    }
+
+    fn note(&self, state: &State) {
+        self.metrics
+            .live
+            .seq
+            .set(i64::try_from(state.seq).unwrap_or(i64::MAX));
+        self.metrics.live.builds.set(gauge(state.len()));
+    }
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_system_time(SystemTime::now())
+}

@@ -1,0 +1,220 @@
+//! Wiring: which tasks there are, what they share, and in which order they end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::live::{self, Hub};
+use crate::metrics::Metrics;
+use crate::nats::{self, Nats};
+use crate::store::{DatabaseTarget, Store};
+use crate::web::{self, App, Health, HostPolicy};
+use crate::writer::{self, FailPoint, Leadership, WriterParts};
+
+/// What all tasks together have to end; beyond it they are left behind with a warning.
+const STOP_WITHIN: Duration = Duration::from_secs(9);
+/// What NATS has to take our last words.
+const CLOSE_WITHIN: Duration = Duration::from_millis(500);
+/// First and longest wait before Postgres is asked again at start.
+const RETRY: Duration = Duration::from_millis(100);
+const RETRY_CAP: Duration = Duration::from_secs(2);
+
+/// Runs the aggregator until `stop`. `ready` fires when `/readyz` answers 200
+/// for the first time. NATS or Postgres being away is waited for; `/healthz`
+/// answers meanwhile. After `stop`: browsers are told, the batch is finished,
+/// NATS is closed, all within 10 s.
+///
+/// # Errors
+/// When a target cannot be used, the database has another program's schema,
+/// or a part of the program failed for good.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    ready: oneshot::Sender<()>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let store = Store::new(&config.database)
+        .map_err(|expected| anyhow!("use the database: expected {expected}"))?;
+    let nats = nats::connect(&config.nats, "phaseline-aggregator")
+        .await
+        .map_err(|expected| anyhow!("use the NATS URL: expected {expected}"))?;
+    let metrics = Arc::new(Metrics::new());
+    let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
+    let (leads, leadership) = watch::channel(Leadership::None);
+    let health = Arc::new(Health {
+        hub: Arc::clone(&hub),
+        nats: nats.clone(),
+        store: store.clone(),
+        leadership,
+    });
+    // Everything below ends with it; a part that fails ends the rest.
+    let ending = stop.child_token();
+    let hosts = HostPolicy::new(
+        config.allowed_hosts,
+        listener.local_addr().ok().map(|address| address.ip()),
+    );
+    let app = App::new(
+        Arc::clone(&hub),
+        store.clone(),
+        Arc::clone(&health),
+        Arc::clone(&metrics),
+        hosts,
+        ending.clone(),
+    );
+    let connections = app.tasks.clone();
+
+    let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    let serving = web::serve(
+        listener,
+        web::router(app),
+        connections.clone(),
+        ending.clone(),
+    );
+    parts.spawn(async {
+        serving.await;
+        Ok(())
+    });
+    parts.spawn(tell_ready(health, ready, ending.clone()));
+    let writer = WriterParts {
+        store: store.clone(),
+        nats: nats.clone(),
+        metrics,
+        retention: config.retention,
+        fail_point: FailPoint::from_environment(),
+    };
+    parts.spawn(work(writer, hub, leads, ending.clone()));
+
+    let outcome = wait(&mut parts, &ending).await;
+    ending.cancel();
+    connections.close();
+    let rest = async {
+        let failed = drain(&mut parts).await;
+        connections.wait().await;
+        failed
+    };
+    let late = match timeout(STOP_WITHIN, rest).await {
+        Ok(failed) => failed,
+        Err(_) => {
+            tracing::warn!(
+                limit_s = STOP_WITHIN.as_secs(),
+                "stopped without waiting for the last tasks"
+            );
+            Ok(())
+        }
+    };
+    close(&nats).await;
+    outcome.and(late)
+}
+
+/// Brings the database's schema up to date.
+///
+/// # Errors
+/// When the database cannot be reached or has another program's schema.
+pub async fn migrate(database: &DatabaseTarget) -> anyhow::Result<()> {
+    let store = Store::new(database)
+        .map_err(|expected| anyhow!("use the database: expected {expected}"))?;
+    let count = store.migrate().await.context("migrate the database")?;
+    tracing::info!(migrations = count, "the database schema is up to date");
+    Ok(())
+}
+
+/// Prepares the schema, then records and follows.
+async fn work(
+    writer: WriterParts,
+    hub: Arc<Hub>,
+    leads: watch::Sender<Leadership>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    match stop.run_until_cancelled(prepare(&writer.store)).await {
+        None => return Ok(()),
+        Some(prepared) => prepared?,
+    }
+    let (nats, store) = (writer.nats.clone(), writer.store.clone());
+    tokio::join!(
+        writer::run(writer, leads, stop.clone()),
+        live::follow(hub, nats, store, stop)
+    );
+    Ok(())
+}
+
+/// Migrates, as often as it takes while Postgres is away.
+async fn prepare(store: &Store) -> anyhow::Result<()> {
+    let mut wait = RETRY;
+    loop {
+        match store.migrate().await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_temporary() => {
+                if wait == RETRY {
+                    tracing::warn!(%error, "failed to prepare the database, trying again");
+                }
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY_CAP);
+            }
+            Err(error) => return Err(error).context("prepare the database"),
+        }
+    }
+}
+
+async fn tell_ready(
+    health: Arc<Health>,
+    ready: oneshot::Sender<()>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    if stop
+        .run_until_cancelled(health.first_ready())
+        .await
+        .is_some()
+    {
+        tracing::info!("ready");
+        // Nobody has to be waiting for it.
+        let _ = ready.send(());
+    }
+    Ok(())
+}
+
+/// Until the stop signal, or until a part failed.
+async fn wait(
+    parts: &mut JoinSet<anyhow::Result<()>>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    loop {
+        let ended = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            ended = parts.join_next() => ended,
+        };
+        match ended {
+            // The part that tells of readiness ends early and well.
+            Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => return Err(error),
+            Some(Err(panic)) => return Err(panic).context("run a part of the program"),
+            None => return Err(anyhow!("run: all parts ended by themselves")),
+        }
+    }
+}
+
+async fn drain(parts: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    while let Some(ended) = parts.join_next().await {
+        let ended = ended
+            .context("run a part of the program")
+            .and_then(|ended| ended);
+        outcome = outcome.and(ended);
+    }
+    outcome
+}
+
+/// Sends what is still to be sent and closes the connection.
+async fn close(nats: &Nats) {
+    if nats.is_connected()
+        && !matches!(timeout(CLOSE_WITHIN, nats.client.drain()).await, Ok(Ok(())))
+    {
+        tracing::debug!("failed to close the connection to NATS in time");
+    }
+}

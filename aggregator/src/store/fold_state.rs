@@ -1,0 +1,125 @@
+//! What the leader reads back: tracks (the fold's memory) on demand, and at
+//! take-over the newest seq, the hosts and every track with an open build.
+
+use std::collections::BTreeMap;
+
+use protocol::{Host, ProjectToken, Timestamp};
+
+use super::rows;
+use super::session::WriterSession;
+use super::{StoreError, describe};
+use crate::fold::Track;
+
+/// Which track: one producer in one project on one host. Sorts by host first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TrackKey {
+    pub(crate) host: String,
+    pub(crate) producer: String,
+    pub(crate) project: ProjectToken,
+}
+
+/// A track from its row.
+#[derive(Debug)]
+pub(crate) struct LoadedTrack {
+    pub(crate) track: Track,
+    /// Size of the row, bytes: what keeping it in memory costs, roughly.
+    pub(crate) bytes: usize,
+}
+
+const TRACKS: &str = "
+SELECT t.host, t.producer, t.project_token, t.fold::text AS fold, b.id AS build_id, b.alive_at
+FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (host, producer, project_token)
+JOIN track t USING (host, producer, project_token)
+LEFT JOIN LATERAL (
+    SELECT id, alive_at FROM build
+    WHERE build.host = t.host AND build.producer = t.producer AND build.project_token = t.project_token
+    ORDER BY run DESC LIMIT 1
+) b ON true";
+
+const OPEN_KEYS: &str = "
+SELECT DISTINCT host, producer, project_token FROM build WHERE ended_at IS NULL
+ORDER BY host, producer, project_token";
+
+impl WriterSession {
+    /// The tracks of these keys; one that has no row is absent, one whose row
+    /// cannot be read is an error text in place of the track.
+    pub(crate) async fn tracks(
+        &self,
+        keys: &[TrackKey],
+    ) -> Result<BTreeMap<TrackKey, Result<LoadedTrack, String>>, StoreError> {
+        let hosts: Vec<&str> = keys.iter().map(|key| key.host.as_str()).collect();
+        let producers: Vec<&str> = keys.iter().map(|key| key.producer.as_str()).collect();
+        let projects: Vec<String> = keys.iter().map(|key| key.project.to_string()).collect();
+        let rows = self
+            .client()
+            .query(TRACKS, &[&hosts, &producers, &projects])
+            .await?;
+        rows.iter().map(track).collect()
+    }
+
+    /// Every track that has an open build, by key only: the tracks are loaded in pages.
+    pub(crate) async fn open_keys(&self) -> Result<Vec<TrackKey>, StoreError> {
+        let rows = self.client().query(OPEN_KEYS, &[]).await?;
+        rows.iter().map(key).collect()
+    }
+
+    /// The newest seq.
+    pub(crate) async fn newest_seq(&self) -> Result<i64, StoreError> {
+        let row = self
+            .client()
+            .query_one("SELECT seq FROM change_counter", &[])
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Every host.
+    pub(crate) async fn all_hosts(&self) -> Result<Vec<Host>, StoreError> {
+        let rows = self.client().query(rows::HOSTS, &[]).await?;
+        rows.iter().map(rows::host).collect()
+    }
+}
+
+fn key(row: &tokio_postgres::Row) -> Result<TrackKey, StoreError> {
+    let project: String = row.try_get("project_token")?;
+    Ok(TrackKey {
+        host: row.try_get("host")?,
+        producer: row.try_get("producer")?,
+        project: project
+            .parse()
+            .map_err(|error| StoreError::Row(format!("project token {project}: {error}")))?,
+    })
+}
+
+type KeyedTrack = (TrackKey, Result<LoadedTrack, String>);
+
+fn track(row: &tokio_postgres::Row) -> Result<KeyedTrack, StoreError> {
+    let key = key(row)?;
+    let text: &str = row.try_get("fold")?;
+    let loaded = match serde_json::from_str::<Track>(text) {
+        Ok(mut track) => {
+            restore_life(&mut track, row)?;
+            Ok(LoadedTrack {
+                track,
+                bytes: text.len(),
+            })
+        }
+        Err(error) => Err(format!(
+            "the stored fold of {} in project {} on host {} cannot be read: {error}",
+            key.producer, key.project, key.host
+        )),
+    };
+    Ok((key, loaded))
+}
+
+/// Presences move `build.alive_at` without touching the track's row.
+fn restore_life(track: &mut Track, row: &tokio_postgres::Row) -> Result<(), StoreError> {
+    let id: Option<&str> = row.try_get("build_id")?;
+    let alive_at = row
+        .try_get::<_, Option<std::time::SystemTime>>("alive_at")
+        .map_err(|error| StoreError::Row(describe(&error)))?;
+    let is_current = track.current().map(|build| build.id.as_str()) == id;
+    if let (true, Some(alive_at)) = (is_current, alive_at) {
+        track.saw_life(Timestamp::from_system_time(alive_at));
+    }
+    Ok(())
+}

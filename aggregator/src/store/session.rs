@@ -1,0 +1,128 @@
+//! The writer's own connection. It holds the lock that makes this the leader,
+//! on the very connection that writes: when one is gone, so is the other.
+
+use tokio::task::JoinSet;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, NoTls, Statement};
+use tokio_util::sync::CancellationToken;
+
+use super::columns::{
+    FIGURES, INSERT_EVENTS, MOVE_ALIVE, UPSERT_BUILDS, UPSERT_HOSTS, UPSERT_TRACKS,
+};
+use super::write::COMMIT_TIMEOUT;
+use super::{STATEMENT_TIMEOUT_MS, Store, StoreError, describe, with_server_options};
+
+/// Postgres' advisory lock of the leader; "phaselin" in ASCII.
+const LEADER_LOCK: i64 = 0x7068_6173_656c_696e;
+/// A waiting follower asks anew so often: a statement that waits for days would keep Postgres from vacuuming.
+const LOCK_SLICE_MS: u32 = 5_000;
+pub(super) struct Statements {
+    pub(super) advance: Statement,
+    pub(super) events: Statement,
+    pub(super) tracks: Statement,
+    pub(super) builds: Statement,
+    pub(super) alive: Statement,
+    pub(super) hosts: Statement,
+    pub(super) figures: Statement,
+}
+
+/// The writer's connection. It is the leader for as long as this stands.
+pub(crate) struct WriterSession {
+    pub(super) client: Client,
+    pub(super) statements: Statements,
+    closed: CancellationToken,
+    _connection: JoinSet<()>,
+}
+
+impl Store {
+    /// Connects the writer. It is not the leader before [`WriterSession::wait_for_lead`] says so.
+    pub(crate) async fn writer_session(&self) -> Result<WriterSession, StoreError> {
+        let config = with_server_options(&self.config, "phaseline writer", STATEMENT_TIMEOUT_MS);
+        let (client, connection) = config.connect(NoTls).await?;
+        let closed = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let guard = closed.clone().drop_guard();
+        tasks.spawn(async move {
+            let _guard = guard;
+            if let Err(error) = connection.await {
+                tracing::warn!(
+                    error = describe(&error),
+                    "lost the writer's connection to Postgres"
+                );
+            }
+        });
+        // One plan for all sizes of a batch; planning each anew costs more than the statement.
+        client
+            .batch_execute("SET plan_cache_mode = force_generic_plan")
+            .await?;
+        let (advance, events, tracks, builds, alive, hosts, figures) = futures::try_join!(
+            client.prepare("SELECT advance_seq($1, $2)"),
+            client.prepare(INSERT_EVENTS),
+            client.prepare(UPSERT_TRACKS),
+            client.prepare(UPSERT_BUILDS),
+            client.prepare(MOVE_ALIVE),
+            client.prepare(UPSERT_HOSTS),
+            client.prepare(FIGURES),
+        )?;
+        let statements = Statements {
+            advance,
+            events,
+            tracks,
+            builds,
+            alive,
+            hosts,
+            figures,
+        };
+        Ok(WriterSession {
+            client,
+            statements,
+            closed,
+            _connection: tasks,
+        })
+    }
+}
+
+impl WriterSession {
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Resolves when the connection is gone, and the lead with it.
+    pub(crate) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    /// Whether the connection (and so the lock) still stands: one round trip.
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        let answer = tokio::time::timeout(COMMIT_TIMEOUT, self.client.simple_query("SELECT 1"));
+        answer
+            .await
+            .map_err(|_| StoreError::Unreachable("no answer in time".to_owned()))??;
+        Ok(())
+    }
+
+    /// Waits, for ever if need be, until this connection holds the leader's lock.
+    pub(crate) async fn wait_for_lead(&self) -> Result<(), StoreError> {
+        self.client
+            .batch_execute(&format!(
+                "SET lock_timeout = {LOCK_SLICE_MS}; SET statement_timeout = 0"
+            ))
+            .await?;
+        loop {
+            let lock = self
+                .client
+                .execute("SELECT pg_advisory_lock($1)", &[&LEADER_LOCK]);
+            match lock.await {
+                Ok(_) => break,
+                Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.client
+            .batch_execute(&format!(
+                "SET lock_timeout = 0; SET statement_timeout = {STATEMENT_TIMEOUT_MS}"
+            ))
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! The API's reads. `/alerts` and `/logs` answer empty until their data
+//! exists, and are not in the API's description until then.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::Uri;
+use protocol::page::{BuildFilter, BuildPage, EventPage, HostPage};
+use protocol::{Build, Host};
+use serde_json::{Value, json};
+
+use super::App;
+use super::error::{ApiError, ErrorBody};
+use super::query::Params;
+
+/// Most builds in one answer.
+const MAX_BUILDS: u32 = 200;
+/// Most events in one answer, and how many unless told.
+const MAX_EVENTS: u32 = 500;
+const DEFAULT_EVENTS: u32 = 100;
+
+type Answer<T> = Result<Json<T>, ApiError>;
+type PathText = Result<Path<String>, PathRejection>;
+
+/// Builds, newest first, past ones too.
+#[utoipa::path(
+    get, path = "/api/v1/builds", tag = "builds",
+    params(
+        ("state" = Option<String>, Query, description = "queued, running, waiting, stalled, completed, failed, cancelled or unknown"),
+        ("host" = Option<String>, Query, description = "Name of the host"),
+        ("producer" = Option<String>, Query, description = "Name of the producer, e.g. context-foundry"),
+        ("q" = Option<String>, Query, description = "Text in id, project, path, session, branch or detail"),
+        ("limit" = Option<u32>, Query, description = "Builds in the answer, 1 to 200; 50 unless told"),
+        ("cursor" = Option<String>, Query, description = "`next` of the answer before"),
+    ),
+    responses(
+        (status = 200, description = "A page of builds", body = BuildPage),
+        (status = 400, description = "A parameter cannot be used", body = ErrorBody),
+        (status = 503, description = "The database cannot be reached", body = ErrorBody),
+    ),
+)]
+pub(super) async fn builds(State(app): State<App>, uri: Uri) -> Answer<BuildPage> {
+    let params = Params::read(&uri, &["state", "host", "producer", "q", "limit", "cursor"])?;
+    let filter = BuildFilter {
+        state: params.text("state"),
+        host: params.text("host"),
+        producer: params.text("producer"),
+        q: params.text("q"),
+        limit: params.number("limit", 1..=MAX_BUILDS)?,
+        cursor: params.text("cursor"),
+    };
+    Ok(Json(app.ask(app.store.builds(&filter)).await?))
+}
+
+/// One build as it is now.
+#[utoipa::path(
+    get, path = "/api/v1/builds/{id}", tag = "builds",
+    params(("id" = String, Path, description = "Id of the build")),
+    responses(
+        (status = 200, description = "The build", body = Build),
+        (status = 404, description = "There is no such build", body = ErrorBody),
+        (status = 503, description = "The database cannot be reached", body = ErrorBody),
+    ),
+)]
+pub(super) async fn build(State(app): State<App>, id: PathText, uri: Uri) -> Answer<Build> {
+    let params = Params::read(&uri, &["at"])?;
+    if params.text("at").is_some() {
+        // Answering with the present would be wrong.
+        return Err(ApiError::bad_request(
+            "at_not_supported",
+            "Builds cannot be shown as of a past moment yet.",
+        ));
+    }
+    Ok(Json(find(&app, id).await?))
+}
+
+/// What was observed of a build, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/builds/{id}/events", tag = "builds",
+    params(
+        ("id" = String, Path, description = "Id of the build"),
+        ("after" = Option<i64>, Query, description = "`next` of the answer before"),
+        ("limit" = Option<u32>, Query, description = "Events in the answer, 1 to 500; 100 unless told"),
+    ),
+    responses(
+        (status = 200, description = "A page of events", body = EventPage),
+        (status = 400, description = "A parameter cannot be used", body = ErrorBody),
+        (status = 404, description = "There is no such build", body = ErrorBody),
+        (status = 503, description = "The database cannot be reached", body = ErrorBody),
+    ),
+)]
+pub(super) async fn events(State(app): State<App>, id: PathText, uri: Uri) -> Answer<EventPage> {
+    let params = Params::read(&uri, &["after", "limit"])?;
+    let after = params.number("after", 0..=i64::MAX)?;
+    let limit = params
+        .number("limit", 1..=MAX_EVENTS)?
+        .unwrap_or(DEFAULT_EVENTS);
+    let id = build_id(id)?;
+    let page = app.ask(app.store.events(&id, after, limit)).await?;
+    if page.events.is_empty() {
+        // No events may also mean no build.
+        known(&app, &id).await?;
+    }
+    Ok(Json(page))
+}
+
+pub(super) async fn logs(State(app): State<App>, id: PathText, uri: Uri) -> Answer<Value> {
+    let params = Params::read(&uri, &["after", "limit"])?;
+    params.number("after", 0..=i64::MAX)?;
+    params.number("limit", 1..=MAX_EVENTS)?;
+    find(&app, id).await?;
+    Ok(Json(json!({ "lines": [], "next": null, "dropped": 0 })))
+}
+
+/// All hosts that were ever heard of, by name.
+#[utoipa::path(
+    get, path = "/api/v1/hosts", tag = "hosts",
+    responses(
+        (status = 200, description = "The hosts", body = HostPage),
+        (status = 503, description = "The database cannot be reached", body = ErrorBody),
+    ),
+)]
+pub(super) async fn hosts(State(app): State<App>, uri: Uri) -> Answer<HostPage> {
+    Params::read(&uri, &[])?;
+    let hosts = app.ask(app.store.hosts()).await?;
+    Ok(Json(HostPage { hosts }))
+}
+
+/// One host.
+#[utoipa::path(
+    get, path = "/api/v1/hosts/{host}", tag = "hosts",
+    params(("host" = String, Path, description = "Name of the host")),
+    responses(
+        (status = 200, description = "The host", body = Host),
+        (status = 404, description = "No such host was ever heard of", body = ErrorBody),
+        (status = 503, description = "The database cannot be reached", body = ErrorBody),
+    ),
+)]
+pub(super) async fn host(State(app): State<App>, name: PathText, uri: Uri) -> Answer<Host> {
+    Params::read(&uri, &[])?;
+    let Ok(Path(name)) = name else {
+        return Err(ApiError::host_not_found());
+    };
+    let host = app.ask(app.store.host(&name)).await?;
+    host.map(Json).ok_or_else(ApiError::host_not_found)
+}
+
+pub(super) async fn alerts(uri: Uri) -> Answer<Value> {
+    Params::read(&uri, &[])?;
+    Ok(Json(json!({ "alerts": [] })))
+}
+
+async fn find(app: &App, id: PathText) -> Result<Build, ApiError> {
+    known(app, &build_id(id)?).await
+}
+
+async fn known(app: &App, id: &str) -> Result<Build, ApiError> {
+    let build = app.ask(app.store.build(id)).await?;
+    build.ok_or_else(ApiError::build_not_found)
+}
+
+/// Ids are URL-safe; anything else never was one.
+fn build_id(id: PathText) -> Result<String, ApiError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match id {
+        Ok(Path(id)) if id.chars().all(plain) => Ok(id),
+        _ => Err(ApiError::build_not_found()),
+    }
+}

@@ -1,0 +1,96 @@
+//! HTTP: the dashboard's pages, the API, the live stream, health and metrics.
+//! Reads only: nothing here changes a build.
+
+mod api;
+mod error;
+mod guard;
+mod health;
+mod healthcheck;
+mod openapi;
+mod origin;
+mod pages;
+mod query;
+mod router;
+mod serve;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::live::Hub;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+pub(crate) use health::Health;
+pub use healthcheck::healthcheck;
+pub(crate) use origin::HostPolicy;
+pub(crate) use router::router;
+pub(crate) use serve::serve;
+
+/// Streams at a time: at some 20 KiB each 100 MiB, and twice what one replica is meant for.
+const MAX_STREAMS: usize = 5_000;
+
+/// Longest wait for Postgres in one request: someone is waiting for the answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) store: Store,
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) hosts: Arc<HostPolicy>,
+    /// The streams' tasks, so that they can be waited for.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    streams: Arc<Semaphore>,
+}
+
+impl App {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        store: Store,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+        hosts: HostPolicy,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            hub,
+            store,
+            health,
+            metrics,
+            hosts: Arc::new(hosts),
+            tasks: TaskTracker::new(),
+            stop,
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+        }
+    }
+
+    /// Waits for Postgres, but not for ever.
+    async fn ask<T, E>(
+        &self,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, error::ApiError>
+    where
+        error::ApiError: From<E>,
+    {
+        match tokio::time::timeout(READ_TIMEOUT, answer).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => {
+                tracing::warn!(
+                    limit_s = READ_TIMEOUT.as_secs(),
+                    "failed to answer a request: postgres took too long"
+                );
+                Err(error::ApiError::unavailable())
+            }
+        }
+    }
+}

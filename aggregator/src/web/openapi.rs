@@ -1,0 +1,45 @@
+//! The API's description, made from the types that are served.
+
+use axum::Json;
+use axum::http::Uri;
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+
+use super::error::{ApiError, ErrorBody};
+use super::query::Params;
+use super::{api, health, stream};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Phaseline",
+        description = "Builds on many hosts, as they are now and as they were. Times are RFC 3339 UTC with \
+                       milliseconds, money is US dollars, and unknown is null.",
+    ),
+    paths(
+        api::builds, api::build, api::events, api::hosts, api::host,
+        stream::upgrade, health::live, health::ready, health::metrics, document,
+    ),
+    components(schemas(ErrorBody)),
+    tags(
+        (name = "builds", description = "Runs of producers"),
+        (name = "hosts", description = "Machines with an agent"),
+        (name = "stream", description = "Changes as they happen"),
+        (name = "operation", description = "For those who run it"),
+    ),
+)]
+struct Described;
+
+/// This description.
+#[utoipa::path(
+    get, path = "/api/v1/openapi.json", tag = "operation",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)),
+)]
+pub(super) async fn document(uri: Uri) -> Result<Json<Document>, ApiError> {
+    Params::read(&uri, &[])?;
+    Ok(Json(described()))
+}
+
+pub(super) fn described() -> Document {
+    Described::openapi()
+}

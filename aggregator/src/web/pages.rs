@@ -1,0 +1,111 @@
+//! The dashboard's data: the live view from memory, so that the pages come
+//! also while Postgres is away; lists and history from Postgres.
+
+use dashboard::{ListError, Overview, Source, Unavailable};
+use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness};
+use protocol::{Build, Host};
+
+use super::App;
+use super::error::ApiError;
+use crate::live;
+
+/// What the pages read from.
+#[derive(Clone)]
+pub(super) struct Pages {
+    app: App,
+}
+
+impl Pages {
+    pub(super) fn new(app: App) -> Self {
+        Self { app }
+    }
+}
+
+/// The cause has been logged where the error was made.
+fn unavailable(_: ApiError) -> Unavailable {
+    Unavailable
+}
+
+impl Source for Pages {
+    async fn overview(&self) -> Result<Overview, Unavailable> {
+        let held = self.app.hub.held().ok_or(Unavailable)?;
+        Ok(Overview {
+            builds: held.builds,
+            hosts: held.hosts,
+            seq: held.seq,
+            now: live::now(),
+            truncated: held.truncated,
+        })
+    }
+
+    async fn build(&self, id: &str) -> Result<Option<Build>, Unavailable> {
+        match self.app.ask(self.app.store.build(id)).await {
+            Ok(build) => Ok(build),
+            // What is in memory is better than nothing; the page's connection state says that it may be old.
+            Err(error) => self
+                .app
+                .hub
+                .build(id)
+                .map(Some)
+                .ok_or_else(|| unavailable(error)),
+        }
+    }
+
+    async fn events(
+        &self,
+        id: &str,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage, Unavailable> {
+        self.app
+            .ask(self.app.store.events(id, after, limit))
+            .await
+            .map_err(unavailable)
+    }
+
+    async fn builds(&self, filter: &BuildFilter) -> Result<BuildPage, ListError> {
+        self.app
+            .ask(self.app.store.builds(filter))
+            .await
+            .map_err(|error| {
+                if error.status.is_client_error() {
+                    ListError::BadFilter(error.message)
+                } else {
+                    ListError::Unavailable
+                }
+            })
+    }
+
+    async fn hosts(&self) -> Result<Vec<Host>, Unavailable> {
+        match self.app.ask(self.app.store.hosts()).await {
+            Ok(hosts) => Ok(hosts),
+            Err(error) => self
+                .app
+                .hub
+                .held()
+                .map(|held| held.hosts)
+                .ok_or_else(|| unavailable(error)),
+        }
+    }
+
+    async fn host(&self, name: &str) -> Result<Option<Host>, Unavailable> {
+        match self.app.ask(self.app.store.host(name)).await {
+            Ok(host) => Ok(host),
+            Err(error) => {
+                let held = self.app.hub.held().ok_or_else(|| unavailable(error))?;
+                Ok(held.hosts.into_iter().find(|host| host.name == name))
+            }
+        }
+    }
+
+    async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, Unavailable> {
+        self.app
+            .ask(self.app.store.dead_letters(limit))
+            .await
+            .map_err(unavailable)
+    }
+
+    async fn readiness(&self) -> Readiness {
+        self.app.health.readiness().await
+    }
+}

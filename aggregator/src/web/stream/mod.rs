@@ -1,0 +1,245 @@
+//! `/api/v1/stream`: the upgrade to a WebSocket. [`session`] is the life of
+//! one connection, [`talk`] what it is sent, [`socket`] how that is written,
+//! [`inbound`] what a client may say.
+
+mod inbound;
+mod session;
+mod socket;
+mod talk;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::App;
+use super::error::{ApiError, ErrorBody};
+use super::guard;
+use super::query::Params;
+use crate::live::{Filter, Joined};
+use crate::metrics::Kind;
+use session::Session;
+use socket::Socket;
+
+/// Longest build id or host name in a filter, characters: longer than any that exists.
+const MAX_FILTER: usize = 16 * 1024;
+
+/// What a connection asks for.
+#[derive(Debug, Default)]
+struct Wishes {
+    since: Option<u64>,
+    full: bool,
+    filter: Filter,
+}
+
+/// A WebSocket of text frames `{"type","data","timestamp","source","seq"}`.
+///
+/// First a `snapshot` (or, with `since`, what was missed as `build`, `host_update` and `build_complete`, then a
+/// `heartbeat`), then only changes: `build_update` is a JSON merge patch (RFC 7396) of the build as last sent,
+/// `build` a whole one. `seq` says: everything up to it that concerns this connection has been sent; pass the last
+/// one as `since` to go on after a break. `heartbeat` comes after 15 s of silence. A client may send
+/// `{"type":"rate","per_second":N}`: each build is then sent at most N times a second (0.1 to 50); failures,
+/// completions and changed to-do lists never wait.
+#[utoipa::path(
+    get, path = "/api/v1/stream", tag = "stream",
+    params(
+        ("since" = Option<u64>, Query, description = "The last `seq` received: only what changed after it, or a snapshot when that is too long ago"),
+        ("full" = Option<u8>, Query, description = "1: whole builds instead of merge patches"),
+        ("build" = Option<String>, Query, description = "Only this build and its host"),
+        ("host" = Option<String>, Query, description = "Only this host and its builds"),
+    ),
+    responses(
+        (status = 101, description = "The WebSocket is open"),
+        (status = 400, description = "A parameter cannot be used", body = ErrorBody),
+        (status = 403, description = "The page that asks is from elsewhere", body = ErrorBody),
+        (status = 426, description = "This address only answers WebSocket requests", body = ErrorBody),
+        (status = 503, description = "Too many streams are open, or nothing was read from the database yet", body = ErrorBody),
+    ),
+)]
+pub(super) async fn upgrade(
+    State(app): State<App>,
+    mut request: Request,
+) -> Result<Response, ApiError> {
+    let accepted = accept(&app, &mut request);
+    let kind = match &accepted {
+        Ok(_) => "accepted",
+        Err(error) => match error.code {
+            "too_many_streams" => "refused_full",
+            "origin_not_allowed" => "refused_origin",
+            "not_ready" => "not_ready",
+            _ => "refused_request",
+        },
+    };
+    app.metrics
+        .live
+        .connections
+        .get_or_create(&Kind { kind })
+        .inc();
+    let accepted = accepted?;
+    let response = switching(&accepted.key);
+    let task = app.tasks.clone();
+    task.spawn(converse(app, accepted));
+    Ok(response.into_response())
+}
+
+struct Accepted {
+    key: HeaderValue,
+    upgrade: OnUpgrade,
+    wishes: Wishes,
+    permit: OwnedSemaphorePermit,
+}
+
+fn accept(app: &App, request: &mut Request) -> Result<Accepted, ApiError> {
+    let headers = request.headers();
+    let host = guard::host(
+        headers,
+        request
+            .uri()
+            .authority()
+            .map(axum::http::uri::Authority::as_str),
+    );
+    let origin = headers
+        .get(header::ORIGIN)
+        .map(|origin| origin.to_str().unwrap_or("null"));
+    if !app.hosts.allows_origin(origin, host.as_deref()) {
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "origin_not_allowed",
+            "Pages from elsewhere may not open the stream. If this one may, add its name to PHASELINE_ALLOWED_HOSTS.",
+        ));
+    }
+    let wishes = wishes(request)?;
+    let key = websocket_key(request.method(), headers).ok_or_else(|| {
+        let message = "This address only answers WebSocket requests (RFC 6455, version 13).";
+        ApiError::new(StatusCode::UPGRADE_REQUIRED, "websocket_required", message)
+    })?;
+    let upgrade = request
+        .extensions_mut()
+        .remove::<OnUpgrade>()
+        .ok_or_else(ApiError::internal)?;
+    if !app.hub.is_loaded() {
+        return Err(ApiError::not_loaded());
+    }
+    let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
+        ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_many_streams",
+            "Too many streams are open here.",
+        )
+    })?;
+    Ok(Accepted {
+        key,
+        upgrade,
+        wishes,
+        permit,
+    })
+}
+
+fn wishes(request: &Request) -> Result<Wishes, ApiError> {
+    let params = Params::read(request.uri(), &["since", "full", "build", "host"])?;
+    let filter = Filter {
+        build: params.text("build"),
+        host: params.text("host"),
+    };
+    if [&filter.build, &filter.host]
+        .into_iter()
+        .flatten()
+        .any(|text| text.chars().count() > MAX_FILTER)
+    {
+        return Err(ApiError::bad_request(
+            "bad_parameter",
+            "build and host must be names that exist.",
+        ));
+    }
+    Ok(Wishes {
+        since: params.number("since", 0..=u64::MAX)?,
+        full: params.flag("full")?,
+        filter,
+    })
+}
+
+/// The client's key when it is a WebSocket request as RFC 6455, section 4.2.1, wants it.
+fn websocket_key(method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
+    let lists = |name, word: &str| {
+        let mut values = headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        values.any(|value| {
+            value
+                .split(',')
+                .any(|part| part.trim().eq_ignore_ascii_case(word))
+        })
+    };
+    let asked = method == Method::GET
+        && lists(header::CONNECTION, "upgrade")
+        && lists(header::UPGRADE, "websocket")
+        && headers
+            .get(header::SEC_WEBSOCKET_VERSION)
+            .is_some_and(|version| version == "13");
+    let key = headers
+        .get(header::SEC_WEBSOCKET_KEY)
+        .filter(|key| key.len() == 24)?;
+    asked.then(|| key.clone())
+}
+
+fn switching(key: &HeaderValue) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    response
+}
+
+async fn converse(app: App, accepted: Accepted) {
+    let Accepted {
+        upgrade,
+        wishes,
+        permit,
+        ..
+    } = accepted;
+    let stream = match upgrade.await {
+        Ok(upgraded) => TokioIo::new(upgraded),
+        Err(error) => {
+            tracing::debug!(%error, "a stream ended before it began");
+            return;
+        }
+    };
+    let Some(joined) = app.hub.join(wishes.since, &wishes.filter) else {
+        return;
+    };
+    app.metrics.live.clients.inc();
+    let socket = Socket::new(stream, Arc::clone(&app.metrics)).await;
+    let end = Session::new(socket, app.hub, wishes, joined)
+        .run(&app.stop)
+        .await;
+    app.metrics.live.clients.dec();
+    app.metrics
+        .live
+        .closed
+        .get_or_create(&Kind { kind: end.word() })
+        .inc();
+    drop(permit);
+}
+
+/// Counts how a connection came to its first frames.
+fn note_join(app: &crate::metrics::LiveMetrics, joined: &Joined) {
+    if joined.resumed {
+        app.resumes.inc();
+    } else {
+        app.snapshots.inc();
+    }
+}

@@ -1,0 +1,200 @@
+//! The one writer. Every replica runs it; the one that gets the lock leads:
+//! it takes events from the stream, folds them, commits them, then publishes
+//! what changed and acknowledges. It also keeps the hosts, and says when a
+//! build has been silent for too long or its host is gone.
+
+mod batch;
+mod commit;
+mod consume;
+mod duties;
+mod leader;
+mod presence;
+mod publish;
+mod silence;
+mod tracks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::nats::Nats;
+use crate::store::{Store, WriterSession};
+use consume::Interrupt;
+use leader::{Leader, Lost};
+
+/// First wait after the lead was lost or Postgres could not be reached.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// Longest wait: a database that comes back is used within this time.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// How often old rows are deleted.
+const RETIRE_EVERY: Duration = Duration::from_secs(3600);
+/// Between two batches of deletes, so that commits go first.
+const RETIRE_PAUSE: Duration = Duration::from_millis(200);
+
+/// Whether this replica writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leadership {
+    /// It cannot even ask: Postgres is away, or the program is starting or stopping.
+    None,
+    /// Another one leads; this one waits.
+    Follower,
+    /// It does.
+    Leader,
+}
+
+/// What the writer needs from its surroundings.
+pub struct WriterParts {
+    /// Where to commit. The schema must be ready.
+    pub store: Store,
+    /// Where events come from and changes go to.
+    pub nats: Nats,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+    /// Age at which events and dead letters are deleted.
+    pub retention: Duration,
+    /// For tests.
+    pub fail_point: FailPoint,
+}
+
+/// For tests of "committed, then killed before the acknowledgement": with
+/// `PHASELINE_FAIL_POINT=after_commit:N` the process aborts there, at its Nth batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FailPoint(Option<u32>);
+
+impl FailPoint {
+    /// From the environment; anything else than the above is no fail point.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let text = std::env::var("PHASELINE_FAIL_POINT").unwrap_or_default();
+        Self(
+            text.strip_prefix("after_commit:")
+                .and_then(|n| n.parse().ok()),
+        )
+    }
+
+    fn after_commit(&mut self) {
+        if let Some(left) = &mut self.0 {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                tracing::warn!("aborting at the fail point PHASELINE_FAIL_POINT");
+                std::process::abort();
+            }
+        }
+    }
+}
+
+/// Runs until `stop`; a batch that has begun is committed and acknowledged first.
+/// Postgres or NATS being away is waited for.
+pub async fn run(
+    parts: WriterParts,
+    leadership: watch::Sender<Leadership>,
+    stop: CancellationToken,
+) {
+    let mut backoff = FIRST_BACKOFF;
+    while !stop.is_cancelled() {
+        let ended = term(&parts, &leadership, &stop, &mut backoff).await;
+        leadership.send_replace(Leadership::None);
+        parts.metrics.writer.leader.set(0);
+        let Err(Lost(reason)) = ended else {
+            break;
+        };
+        let wait = backoff.mul_f64(rand::rng().random_range(0.5..=1.0));
+        tracing::warn!(
+            reason,
+            retry_in_ms = wait.as_millis(),
+            "this replica does not write: trying again"
+        );
+        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// From connecting to Postgres until the lead is lost or the program stops.
+async fn term(
+    parts: &WriterParts,
+    leadership: &watch::Sender<Leadership>,
+    stop: &CancellationToken,
+    backoff: &mut Duration,
+) -> Result<(), Lost> {
+    let session = tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        session = parts.store.writer_session() => session?,
+    };
+    leadership.send_replace(Leadership::Follower);
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        lead = session.wait_for_lead() => lead?,
+    }
+    let leader = tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        leader = Leader::take_over(session, parts) => leader?,
+    };
+    *backoff = FIRST_BACKOFF;
+    leadership.send_replace(Leadership::Leader);
+    parts.metrics.writer.leader.set(1);
+    parts.metrics.writer.takeovers.inc();
+    lead(leader, parts, stop).await
+}
+
+async fn lead(
+    mut leader: Leader,
+    parts: &WriterParts,
+    stop: &CancellationToken,
+) -> Result<(), Lost> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(retire(
+        parts.store.clone(),
+        parts.retention,
+        parts.metrics.clone(),
+    ));
+    let mut backoff = FIRST_BACKOFF;
+    loop {
+        match leader.consume(stop).await {
+            Interrupt::Stop => return Ok(()),
+            Interrupt::Lost(lost) => return Err(lost),
+            Interrupt::Nats { reason, worked } => {
+                if worked {
+                    backoff = FIRST_BACKOFF;
+                }
+                tracing::warn!(reason, "no events for now: beginning anew with NATS");
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    () = leader.db.closed() => return Err(Lost("the connection to Postgres closed".to_owned())),
+                    () = tokio::time::sleep(backoff) => {}
+                }
+                backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                // Another leader may have taken the consumer: then this session is dead, and says so here.
+                WriterSession::check(&leader.db).await?;
+            }
+        }
+    }
+}
+
+/// Deletes what is older than the retention, for as long as this replica leads.
+async fn retire(store: Store, retention: Duration, metrics: Arc<Metrics>) {
+    let mut hourly = tokio::time::interval(RETIRE_EVERY);
+    loop {
+        hourly.tick().await;
+        loop {
+            match store.retire(retention).await {
+                Ok(0) => break,
+                Ok(deleted) => {
+                    metrics.writer.retired.inc_by(deleted);
+                    tokio::time::sleep(RETIRE_PAUSE).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "failed to delete old events; next try in an hour");
+                    break;
+                }
+            }
+        }
+    }
+}

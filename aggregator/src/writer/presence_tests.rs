@@ -1,0 +1,210 @@
+//! Hosts come, go, stop, and share names.
+
+use protocol::presence::PRESENCE_VERSION;
+use protocol::{AgentId, RootState};
+
+use super::*;
+
+fn presence(agent: u64) -> Presence {
+    Presence {
+        v: PRESENCE_VERSION,
+        agent: AgentId(agent),
+        boot: Uuid::from_u128(1),
+        host: "build-01".into(),
+        version: "0.1.0".into(),
+        sent_at: at(0),
+        started_at: at(-60),
+        stopping: false,
+        outbox: OutboxStatus::default(),
+        roots: vec![RootStatus {
+            label: "src".into(),
+            path: "/src".into(),
+            state: RootState::Watching,
+            watches: 3,
+            reason: None,
+            remedy: None,
+        }],
+        alive: Vec::new(),
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(1_790_000_000_000 + seconds * 1000)
+}
+
+fn after(start: Instant, seconds: u64) -> Instant {
+    start + Duration::from_secs(seconds)
+}
+
+/// Hosts after one presence of agent 1.
+fn one_host(now: Instant) -> Hosts {
+    let mut hosts = Hosts::default();
+    let judged = hosts.judge(&presence(1), now, at(0)).unwrap();
+    assert!(judged.changed && judged.builds.is_none());
+    hosts.keep(judged.known);
+    hosts
+}
+
+#[test]
+fn a_presence_that_says_the_same_is_no_change() {
+    let start = Instant::now();
+    let hosts = one_host(start);
+    let mut same = presence(1);
+    same.roots[0].watches = 900;
+    same.sent_at = at(10);
+    let judged = hosts.judge(&same, after(start, 10), at(10)).unwrap();
+    assert!(!judged.changed);
+    assert_eq!(judged.known.host.last_seen_at, Some(at(10)));
+    assert_eq!(judged.known.host.roots[0].watches, 900);
+    same.version = "0.2.0".into();
+    assert!(
+        hosts
+            .judge(&same, after(start, 10), at(10))
+            .unwrap()
+            .changed
+    );
+}
+
+#[test]
+fn a_host_is_gone_after_two_missed_presences_and_comes_back() {
+    let start = Instant::now();
+    let mut hosts = one_host(start);
+    assert!(hosts.gone(after(start, 21)).is_empty());
+    assert_eq!(hosts.next_check(), Some(start + GONE_AFTER));
+    let gone = hosts.gone(after(start, 22)).pop().unwrap();
+    assert!(matches!(gone.builds, Some(TimerKind::HostGone { .. })));
+    hosts.keep(gone.known);
+    assert!(
+        hosts
+            .closed_reason("build-01")
+            .unwrap()
+            .contains("not been heard since")
+    );
+    assert!(hosts.gone(after(start, 100)).is_empty());
+    let back = hosts
+        .judge(&presence(1), after(start, 200), at(200))
+        .unwrap();
+    assert_eq!(back.builds, Some(TimerKind::HostBack));
+    assert_eq!(back.known.host.state_reason, None);
+}
+
+#[test]
+fn an_interruption_of_our_own_gives_every_host_the_whole_time_again() {
+    let start = Instant::now();
+    let mut hosts = one_host(start);
+    hosts.hear_all(after(start, 1000));
+    assert!(hosts.gone(after(start, 1021)).is_empty());
+    assert_eq!(hosts.gone(after(start, 1022)).len(), 1);
+}
+
+#[test]
+fn an_agent_that_stops_says_so_and_is_not_called_gone() {
+    let start = Instant::now();
+    let mut hosts = one_host(start);
+    let mut last = presence(1);
+    last.stopping = true;
+    let judged = hosts.judge(&last, after(start, 1), at(1)).unwrap();
+    let Some(TimerKind::HostGone { reason }) = &judged.builds else {
+        panic!("{judged:?}");
+    };
+    assert!(reason.contains("was stopped"), "{reason}");
+    hosts.keep(judged.known);
+    assert!(hosts.gone(after(start, 1000)).is_empty());
+    assert!(
+        !hosts
+            .judge(&last, after(start, 2), at(2))
+            .unwrap()
+            .known
+            .host
+            .state_reason
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_late_message_of_an_earlier_boot_is_not_believed() {
+    let start = Instant::now();
+    let mut hosts = one_host(start);
+    let mut newer = presence(1);
+    newer.boot = Uuid::from_u128(2);
+    hosts.keep(hosts.judge(&newer, start, at(0)).unwrap().known);
+    let mut old = presence(1);
+    old.stopping = true;
+    assert!(hosts.judge(&old, start, at(0)).is_none());
+}
+
+#[test]
+fn two_living_agents_of_one_name_are_reported_and_a_silent_one_is_succeeded() {
+    let start = Instant::now();
+    let mut hosts = one_host(start);
+    let second = hosts.judge(&presence(2), after(start, 5), at(5)).unwrap();
+    assert!(second.changed && second.rivals.is_some());
+    let reason = second.known.host.state_reason.clone().unwrap();
+    assert!(
+        reason.contains("two agents call themselves build-01"),
+        "{reason}"
+    );
+    assert_eq!(second.known.host.agent.as_deref(), Some("0000000000000001"));
+    hosts.keep(second.known);
+    let again = hosts.judge(&presence(2), after(start, 6), at(6)).unwrap();
+    assert!(!again.changed && again.rivals.is_none());
+    // The first falls silent: the second takes the name over.
+    let heir = hosts.judge(&presence(2), after(start, 25), at(25)).unwrap();
+    assert_eq!(heir.known.host.agent.as_deref(), Some("0000000000000002"));
+    assert_eq!(heir.known.host.state_reason, None);
+    // Or the second falls silent: the warning ends.
+    hosts.keep(
+        hosts
+            .judge(&presence(1), after(start, 10), at(10))
+            .unwrap()
+            .known,
+    );
+    hosts.keep(
+        hosts
+            .judge(&presence(1), after(start, 20), at(20))
+            .unwrap()
+            .known,
+    );
+    let alone = hosts.judge(&presence(1), after(start, 30), at(30)).unwrap();
+    assert!(alone.changed);
+    assert_eq!(alone.known.host.state_reason, None);
+}
+
+#[test]
+fn one_event_under_way_is_no_backlog_and_two_presences_with_some_are() {
+    let start = Instant::now();
+    let mut hosts = one_host(start);
+    let mut busy = presence(1);
+    busy.outbox.events = 4;
+    let first = hosts.judge(&busy, after(start, 10), at(10)).unwrap();
+    assert!(!first.changed);
+    hosts.keep(first.known);
+    assert!(hosts.has_backlog("build-01"));
+    let second = hosts.judge(&busy, after(start, 20), at(20)).unwrap();
+    assert!(second.changed);
+    hosts.keep(second.known);
+    assert!(
+        hosts
+            .judge(&presence(1), after(start, 30), at(30))
+            .unwrap()
+            .changed
+    );
+}
+
+#[test]
+fn what_is_no_presence_is_refused() {
+    let good = serde_json::to_vec(&presence(1)).unwrap();
+    assert!(read("phaseline.v1.presence.build-01", &good).is_ok());
+    assert!(read("phaseline.v1.presence.other", &good).is_err());
+    assert!(read("phaseline.v1.presence.build-01", b"{}").is_err());
+    let mut bad = presence(1);
+    bad.version = "\0".into();
+    assert!(
+        read(
+            "phaseline.v1.presence.build-01",
+            &serde_json::to_vec(&bad).unwrap()
+        )
+        .is_err()
+    );
+}
