@@ -1,0 +1,130 @@
+//! `/system`: whether the parts do their work, and what they set aside.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use protocol::page::DeadLetter;
+
+use super::{Shell, now, page};
+use crate::source::Source;
+use crate::view::stamp::Stamp;
+use crate::{format, text};
+
+/// Dead letters shown, newest first.
+const LETTERS: u32 = 100;
+
+#[derive(Template)]
+#[template(path = "system.html")]
+struct SystemPage {
+    shell: Shell,
+    ready: bool,
+    asked: Stamp,
+    parts: Vec<Part>,
+    letters: Option<Vec<Letter>>,
+}
+
+/// A part and how it is doing.
+struct Part {
+    name: &'static str,
+    class: &'static str,
+    text: String,
+    about: &'static str,
+}
+
+struct Letter {
+    id: i64,
+    at: Stamp,
+    subject: String,
+    reason: String,
+    size: String,
+    excerpt: String,
+}
+
+pub(crate) async fn show<S: Source>(State(source): State<S>) -> Response {
+    let readiness = source.readiness().await;
+    let letters = source.dead_letters(LETTERS).await.ok();
+    let now = now();
+    let connected = |word: &str| if word == "connected" { "ok" } else { "bad" };
+    let lag = readiness.consumer_lag;
+    let dead = readiness.dead_letters;
+    let parts = vec![
+        Part {
+            name: "NATS",
+            class: connected(&readiness.nats),
+            text: text::line(&readiness.nats, text::NAME_CHARS),
+            about: "carries events from the hosts; without it they wait in the agents' outboxes",
+        },
+        Part {
+            name: "Postgres",
+            class: connected(&readiness.postgres),
+            text: text::line(&readiness.postgres, text::NAME_CHARS),
+            about: "the record; without it events wait in NATS and pages show what was known",
+        },
+        Part {
+            name: "Writer",
+            class: if readiness.leadership == "none" {
+                "bad"
+            } else {
+                "ok"
+            },
+            text: leadership(&readiness.leadership),
+            about: "exactly one server writes; another takes over when it is gone",
+        },
+        Part {
+            name: "Waiting in the stream",
+            class: if lag.is_none() { "idle" } else { "ok" },
+            text: lag.map_or_else(|| format::UNKNOWN.to_owned(), |n| plural(n, "event")),
+            about: "received from the hosts, not yet committed",
+        },
+        Part {
+            name: "Set aside",
+            class: match dead {
+                None => "idle",
+                Some(0) => "ok",
+                Some(_) => "warn",
+            },
+            text: dead.map_or_else(|| format::UNKNOWN.to_owned(), |n| plural(n, "message")),
+            about: "messages that could not become events; listed below",
+        },
+        Part {
+            name: "Newest change",
+            class: "ok",
+            text: format!("#{}", readiness.seq),
+            about: "position in the order of all changes",
+        },
+    ];
+    let template = SystemPage {
+        shell: Shell::new("System · Phaseline", "system", now),
+        ready: readiness.ready,
+        asked: Stamp::exact(Some(now)),
+        parts,
+        letters: letters.map(|all| all.iter().map(letter).collect()),
+    };
+    page(StatusCode::OK, &template)
+}
+
+fn plural(n: u64, word: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{} {word}{s}", format::count(n))
+}
+
+fn leadership(word: &str) -> String {
+    match word {
+        "leader" => "this server writes".to_owned(),
+        "follower" => "another server writes".to_owned(),
+        "none" => "nobody writes".to_owned(),
+        other => text::line(other, text::NAME_CHARS),
+    }
+}
+
+fn letter(letter: &DeadLetter) -> Letter {
+    Letter {
+        id: letter.id,
+        at: Stamp::exact(Some(letter.received_at)),
+        subject: text::line(&letter.subject, text::TITLE_CHARS),
+        reason: text::block(&letter.reason, text::VALUE_CHARS),
+        size: format::bytes(letter.size),
+        excerpt: text::block(&letter.excerpt, text::VALUE_CHARS),
+    }
+}
