@@ -1,0 +1,53 @@
+# What people and CI type. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help up demo agent test lint audit bench secrets setup-run setup-test setup-lint
+
+# What setup.sh fetched, and a Rust that was just installed.
+export PATH := $(CURDIR)/.tools/bin:$(PATH):$(HOME)/.cargo/bin
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Where `up` and `agent` look for builds; several separated by ':'.
+WATCH ?= $(or $(PHASELINE_WATCH),$(HOME))
+CARGO_DENY := 0.20.2
+CARGO_MACHETE := 0.9.2
+
+help: ## List these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
+
+up: setup-run ## Run everything on this machine and print the address (WATCH=dir, LISTEN=127.0.0.1:8080)
+	cargo build --release --locked -p phaseline-standalone
+	exec $(TARGET)/release/phaseline up --watch "$(WATCH)" $(if $(LISTEN),--listen "$(LISTEN)")
+
+demo: ## Play two fake builds into the running system (SPEED=2 for twice as fast)
+	cargo build --release --locked -p phaseline-standalone
+	exec $(TARGET)/release/phaseline demo $(if $(SPEED),--speed "$(SPEED)")
+
+agent: ## Watch this machine for a system elsewhere (NATS=nats://central:4222 PASSWORD_FILE=file, WATCH=dir)
+	cargo build --release --locked -p phaseline-agent
+	exec $(TARGET)/release/phaseline-agent --nats-url "$(NATS)" --nats-user agent --nats-password-file "$(PASSWORD_FILE)" --watch "$(WATCH)"
+
+# Unit tests first: they need no services and fail fastest.
+test: setup-test ## Unit tests, then the end-to-end tests with real servers and a real browser
+	cargo build --workspace --bins --locked
+	cargo test --workspace --exclude phaseline-tests --locked
+	cargo test -p phaseline-tests --locked
+
+lint: setup-lint ## Formatting, clippy and documentation, with warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+audit: setup-lint ## Licences, advisories, sources, unused dependencies (before a release; installs its tools, which takes long)
+	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny@$(CARGO_DENY)
+	cargo machete --version >/dev/null 2>&1 || cargo install --locked cargo-machete@$(CARGO_MACHETE)
+	cargo deny --locked check
+	cargo machete
+
+bench: setup-test ## Latency and throughput beside the primitives, measured on this machine
+	cargo bench -p phaseline-tests --locked
+
+secrets: ## Make the passwords for `docker compose up`
+	@deploy/secrets.sh
+
+setup-run setup-test setup-lint: setup-%:
+	@standalone/setup.sh $*

@@ -1,0 +1,383 @@
+//! Settings of `phaseline up`: a flag beats a variable beats a key of the TOML
+//! file named by `--config`. Everything is checked here, before anything
+//! starts; a bad value is one sentence and exit code 64.
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::log::Log;
+use crate::units;
+
+/// Exit code of a bad setting (`EX_USAGE` of sysexits.h).
+pub const EXIT_USAGE: u8 = 64;
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+const DEFAULT_RETENTION: &str = "90d";
+/// The limit of Linux, and of the agent.
+const LONGEST_HOST_BYTES: usize = 64;
+/// Below an hour the hourly deletion would decide, not the setting.
+const MIN_RETENTION: Duration = Duration::from_secs(3600);
+
+/// A setting that cannot be used; one sentence for people.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {problem}; expected {expected}")]
+pub struct BadSetting {
+    setting: &'static str,
+    problem: String,
+    expected: &'static str,
+}
+
+impl BadSetting {
+    pub(crate) fn value(setting: &'static str, value: &str, expected: &'static str) -> Self {
+        Self {
+            setting,
+            problem: format!("{value:?} cannot be used"),
+            expected,
+        }
+    }
+}
+
+/// Checked settings of `phaseline up`.
+#[derive(Debug, Clone)]
+pub struct UpConfig {
+    /// Where the dashboard and the API are served.
+    pub listen: SocketAddr,
+    /// Roots that are watched, absolute.
+    pub watch: Vec<PathBuf>,
+    /// Everything that is kept, absolute.
+    pub state_dir: PathBuf,
+    /// Name of this machine.
+    pub host: String,
+    /// Limit of the agent's outbox, bytes.
+    pub outbox_max: u64,
+    /// Directories that are not walked.
+    pub prune: agent::Prune,
+    /// Directories deeper below a root are not walked.
+    pub max_depth: usize,
+    /// Age at which events are deleted.
+    pub retention: Duration,
+    /// The nats-server binary, if not to be searched.
+    pub nats_server: Option<PathBuf>,
+    /// Directory of the Postgres binaries, if not to be searched.
+    pub postgres_bin: Option<PathBuf>,
+}
+
+/// Flags, variables and file keys of `phaseline up`, as written.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// TOML file with settings; keys are the flags' names with _ for -
+    #[arg(long, env = "PHASELINE_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// Address and port of the dashboard [default: 127.0.0.1:8080]
+    #[arg(long, env = "PHASELINE_LISTEN", value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Directory to watch; repeat it, or separate several by ':' [default: the current directory]
+    #[arg(
+        long,
+        env = "PHASELINE_WATCH",
+        value_name = "DIR",
+        value_delimiter = ':'
+    )]
+    #[serde(default)]
+    watch: Vec<PathBuf>,
+    /// Where data is kept [default: $XDG_STATE_HOME/phaseline, ~/.local/state/phaseline, as root /var/lib/phaseline]
+    #[arg(long, env = "PHASELINE_STATE_DIR", value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Name of this machine [default: its host name]
+    #[arg(long, env = "PHASELINE_HOST", value_name = "NAME")]
+    host: Option<String>,
+    /// Most bytes that wait in the agent's outbox, e.g. 512MiB [default: 512MiB]
+    #[arg(long, env = "PHASELINE_OUTBOX_MAX", value_name = "SIZE")]
+    outbox_max: Option<String>,
+    /// Names of directories that are not walked, separated by commas; replaces the built-in list
+    #[arg(long, env = "PHASELINE_PRUNE", value_name = "NAMES")]
+    prune: Option<String>,
+    /// Directories deeper below a watched one are not walked [default: 32]
+    #[arg(long, env = "PHASELINE_MAX_DEPTH", value_name = "N")]
+    max_depth: Option<String>,
+    /// Age at which events are deleted, e.g. 90d or 36h; builds stay [default: 90d]
+    #[arg(long, env = "PHASELINE_RETENTION", value_name = "AGE")]
+    retention: Option<String>,
+    /// The nats-server to run [default: found on PATH or in .tools/bin]
+    #[arg(long, env = "PHASELINE_NATS_SERVER", value_name = "FILE")]
+    nats_server: Option<PathBuf>,
+    /// Directory with the Postgres server binaries [default: found]
+    #[arg(long, env = "PHASELINE_POSTGRES_BIN", value_name = "DIR")]
+    postgres_bin: Option<PathBuf>,
+    /// What is logged, e.g. info or warn,aggregator=debug [default: info]
+    #[arg(long, env = "PHASELINE_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// text or json [default: text]
+    #[arg(long, env = "PHASELINE_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+impl Settings {
+    /// Merges the file and checks everything.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn resolve(self) -> Result<(UpConfig, Log), BadSetting> {
+        let file = match &self.config {
+            Some(path) if !path.as_os_str().is_empty() => read_file(path)?,
+            _ => Self::default(),
+        };
+        self.over(file).check()
+    }
+
+    /// What flags and variables say; where they say nothing, the file. An empty
+    /// variable says nothing, as compose files and CI write it.
+    fn over(self, file: Self) -> Self {
+        fn first<T: AsRef<OsStr>>(over: Option<T>, under: Option<T>) -> Option<T> {
+            over.filter(|value| !value.as_ref().is_empty()).or(under)
+        }
+        let mut watch = self.watch;
+        watch.retain(|dir| !dir.as_os_str().is_empty());
+        Self {
+            config: self.config,
+            listen: first(self.listen, file.listen),
+            watch: if watch.is_empty() { file.watch } else { watch },
+            state_dir: first(self.state_dir, file.state_dir),
+            host: first(self.host, file.host),
+            outbox_max: first(self.outbox_max, file.outbox_max),
+            prune: first(self.prune, file.prune),
+            max_depth: first(self.max_depth, file.max_depth),
+            retention: first(self.retention, file.retention),
+            nats_server: first(self.nats_server, file.nats_server),
+            postgres_bin: first(self.postgres_bin, file.postgres_bin),
+            log: first(self.log, file.log),
+            log_format: first(self.log_format, file.log_format),
+        }
+    }
+
+    fn check(self) -> Result<(UpConfig, Log), BadSetting> {
+        let log = Log::check(self.log, self.log_format.as_deref())?;
+        let watch = if self.watch.is_empty() {
+            vec![PathBuf::from(".")]
+        } else {
+            self.watch
+        };
+        let config = UpConfig {
+            listen: check_listen(self.listen)?,
+            watch: watch
+                .iter()
+                .map(|dir| absolute("PHASELINE_WATCH", dir))
+                .collect::<Result<_, _>>()?,
+            state_dir: state_dir(self.state_dir)?,
+            host: check_host(self.host)?,
+            outbox_max: check_outbox_max(self.outbox_max)?,
+            prune: check_prune(self.prune)?,
+            max_depth: check_max_depth(self.max_depth)?,
+            retention: check_retention(self.retention)?,
+            nats_server: self.nats_server,
+            postgres_bin: self.postgres_bin,
+        };
+        Ok((config, log))
+    }
+}
+
+fn read_file(path: &Path) -> Result<Settings, BadSetting> {
+    let bad = |problem: String| BadSetting {
+        setting: "PHASELINE_CONFIG",
+        problem: format!("{}: {problem}", path.display()),
+        expected: "a TOML file with settings as keys, such as listen = \"127.0.0.1:8080\"",
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| bad(error.message().to_owned()))
+}
+
+fn check_listen(listen: Option<String>) -> Result<SocketAddr, BadSetting> {
+    let text = listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
+    text.parse().map_err(|_| {
+        let expected = "an address and port such as 127.0.0.1:8080 or [::1]:8080";
+        BadSetting::value("PHASELINE_LISTEN", &text, expected)
+    })
+}
+
+/// The state directory as given, else the usual one.
+pub(crate) fn state_dir(given: Option<PathBuf>) -> Result<PathBuf, BadSetting> {
+    const NAME: &str = "PHASELINE_STATE_DIR";
+    if let Some(dir) = given {
+        return absolute(NAME, &dir);
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(base) = variable("XDG_STATE_HOME") {
+        return absolute(NAME, &PathBuf::from(base).join("phaseline"));
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/phaseline"));
+    }
+    match variable("HOME") {
+        Some(home) => absolute(NAME, &PathBuf::from(home).join(".local/state/phaseline")),
+        None => Err(BadSetting {
+            setting: NAME,
+            problem: "not set, and there is no HOME".to_owned(),
+            expected: "a directory",
+        }),
+    }
+}
+
+fn absolute(setting: &'static str, path: &Path) -> Result<PathBuf, BadSetting> {
+    std::path::absolute(path)
+        .map_err(|_| BadSetting::value(setting, &path.to_string_lossy(), "a directory"))
+}
+
+fn check_host(host: Option<String>) -> Result<String, BadSetting> {
+    let name = host.unwrap_or_else(|| {
+        rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned()
+    });
+    if name.trim().is_empty()
+        || name.len() > LONGEST_HOST_BYTES
+        || name.chars().any(char::is_control)
+    {
+        let expected = "a name of 1 to 64 bytes without control characters";
+        return Err(BadSetting::value("PHASELINE_HOST", &name, expected));
+    }
+    Ok(name)
+}
+
+fn check_outbox_max(size: Option<String>) -> Result<u64, BadSetting> {
+    let Some(text) = size else {
+        return Ok(agent::config::OUTBOX_MAX);
+    };
+    units::bytes(&text)
+        .filter(|bytes| *bytes >= agent::config::OUTBOX_MIN)
+        .ok_or_else(|| {
+            let expected = "a size of at least 16MiB such as 512MiB or 2GiB";
+            BadSetting::value("PHASELINE_OUTBOX_MAX", &text, expected)
+        })
+}
+
+fn check_prune(names: Option<String>) -> Result<agent::Prune, BadSetting> {
+    let Some(text) = names else {
+        return Ok(agent::Prune::default());
+    };
+    agent::Prune::parse(&text).map_err(|entry| {
+        let expected = "names separated by commas such as .git,node_modules,project:target";
+        BadSetting::value("PHASELINE_PRUNE", &entry, expected)
+    })
+}
+
+fn check_max_depth(depth: Option<String>) -> Result<usize, BadSetting> {
+    let Some(text) = depth else {
+        return Ok(agent::config::MAX_DEPTH);
+    };
+    text.parse()
+        .ok()
+        .filter(|depth| (1..=agent::config::MAX_DEPTH_LIMIT).contains(depth))
+        .ok_or_else(|| {
+            let expected = "a number from 1 to 512";
+            BadSetting::value("PHASELINE_MAX_DEPTH", &text, expected)
+        })
+}
+
+fn check_retention(age: Option<String>) -> Result<Duration, BadSetting> {
+    let text = age.unwrap_or_else(|| DEFAULT_RETENTION.to_owned());
+    units::age(&text)
+        .filter(|age| *age >= MIN_RETENTION)
+        .ok_or_else(|| {
+            let expected = "an age of at least 1h such as 90d, 36h or 4w";
+            BadSetting::value("PHASELINE_RETENTION", &text, expected)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(settings: Settings) -> String {
+        settings.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn everything_has_a_default() {
+        let settings = Settings {
+            state_dir: Some("/s".into()),
+            ..Settings::default()
+        };
+        let (config, _) = settings.check().unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.watch, [std::env::current_dir().unwrap()]);
+        assert_eq!(config.outbox_max, 512 * 1024 * 1024);
+        assert_eq!(config.retention, Duration::from_secs(90 * 86_400));
+        assert!(!config.host.is_empty());
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_setting_and_what_was_expected() {
+        let listen = Settings {
+            listen: Some("8080".to_owned()),
+            ..Settings::default()
+        };
+        assert_eq!(
+            refused(listen),
+            "PHASELINE_LISTEN: \"8080\" cannot be used; expected an address and port such as 127.0.0.1:8080 or [::1]:8080"
+        );
+        let outbox = Settings {
+            outbox_max: Some("1MiB".to_owned()),
+            ..Settings::default()
+        };
+        assert!(refused(outbox).starts_with("PHASELINE_OUTBOX_MAX: \"1MiB\""));
+        let host = Settings {
+            host: Some(" ".to_owned()),
+            ..Settings::default()
+        };
+        assert!(refused(host).starts_with("PHASELINE_HOST: "));
+        let depth = Settings {
+            max_depth: Some("0".to_owned()),
+            ..Settings::default()
+        };
+        assert!(refused(depth).starts_with("PHASELINE_MAX_DEPTH: \"0\""));
+        let prune = Settings {
+            prune: Some("a,../b".to_owned()),
+            ..Settings::default()
+        };
+        assert!(refused(prune).starts_with("PHASELINE_PRUNE: \"../b\""));
+        let format = Settings {
+            log_format: Some("xml".to_owned()),
+            ..Settings::default()
+        };
+        assert!(refused(format).starts_with("PHASELINE_LOG_FORMAT: "));
+    }
+
+    #[test]
+    fn a_flag_beats_the_file_and_an_unknown_key_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("phaseline.toml");
+        std::fs::write(
+            &path,
+            "listen = \"127.0.0.1:1\"\nwatch = [\"/a\", \"/b\"]\n",
+        )
+        .unwrap();
+        let flags = Settings {
+            listen: Some("127.0.0.1:2".to_owned()),
+            config: Some(path.clone()),
+            state_dir: Some("/s".into()),
+            ..Settings::default()
+        };
+        let (config, _) = flags.clone().resolve().unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.watch, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        let empty = Settings {
+            listen: Some(String::new()),
+            watch: vec![PathBuf::new()],
+            ..flags.clone()
+        };
+        let (config, _) = empty.resolve().unwrap();
+        assert_eq!(config.listen.port(), 1);
+        assert_eq!(config.watch.len(), 2);
+        std::fs::write(&path, "lisen = \"127.0.0.1:1\"\n").unwrap();
+        let error = flags.resolve().unwrap_err().to_string();
+        assert!(error.contains("unknown field `lisen`"), "{error}");
+    }
+}

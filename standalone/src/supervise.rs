@@ -1,0 +1,138 @@
+//! Keeps a private server alive: one that ends by itself is started again,
+//! with growing pauses when that does not help.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{NatsServer, PostgresServer};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Long enough for a log that can be read, short enough for somebody who just freed the disk.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A server that lived this long has come up properly; its next end is a new story.
+const STABLE: Duration = Duration::from_secs(30);
+
+/// What is kept alive.
+pub(crate) trait Server {
+    /// For the log.
+    const NAME: &'static str;
+    /// Waits for its end.
+    async fn wait(&mut self) -> Result<ExitStatus>;
+    /// Starts it again.
+    async fn restart(&mut self) -> Result<()>;
+    /// Ends it in order.
+    async fn stop(&mut self) -> Result<()>;
+}
+
+impl Server for NatsServer {
+    const NAME: &'static str = "nats-server";
+    async fn wait(&mut self) -> Result<ExitStatus> {
+        self.wait().await
+    }
+    async fn restart(&mut self) -> Result<()> {
+        self.restart().await
+    }
+    async fn stop(&mut self) -> Result<()> {
+        self.stop().await
+    }
+}
+
+impl Server for PostgresServer {
+    const NAME: &'static str = "Postgres";
+    async fn wait(&mut self) -> Result<ExitStatus> {
+        self.wait().await
+    }
+    async fn restart(&mut self) -> Result<()> {
+        self.restart().await
+    }
+    async fn stop(&mut self) -> Result<()> {
+        self.stop().await
+    }
+}
+
+/// Runs until told to stop, then ends the server in order.
+pub(crate) async fn supervise<S: Server>(mut server: S, stop: CancellationToken) -> Result<()> {
+    // Dropping the work in the middle of a start kills the half-started server.
+    stop.run_until_cancelled(keep_alive(&mut server)).await;
+    server.stop().await
+}
+
+async fn keep_alive<S: Server>(server: &mut S) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let since = Instant::now();
+        match server.wait().await {
+            Ok(status) => tracing::warn!("the private {} ended with {status}", S::NAME),
+            Err(error) => tracing::error!("{error:#}"),
+        }
+        if since.elapsed() > STABLE {
+            pause = FIRST_PAUSE;
+        }
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            match server.restart().await {
+                Ok(()) => break,
+                Err(error) => tracing::error!(
+                    retry_in_ms = pause.as_millis(),
+                    "failed to restart the private {}: {error:#}",
+                    S::NAME
+                ),
+            }
+        }
+        tracing::info!("the private {} runs again", S::NAME);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::os::unix::process::ExitStatusExt;
+
+    struct Fake<'a> {
+        calls: &'a Cell<(u32, bool)>,
+        lives: u32,
+        stop: CancellationToken,
+    }
+
+    impl Server for Fake<'_> {
+        const NAME: &'static str = "fake";
+        async fn wait(&mut self) -> Result<ExitStatus> {
+            if self.lives == 0 {
+                self.stop.cancel();
+                std::future::pending::<()>().await;
+            }
+            self.lives -= 1;
+            Ok(ExitStatus::from_raw(9))
+        }
+        async fn restart(&mut self) -> Result<()> {
+            let (restarts, stopped) = self.calls.get();
+            self.calls.set((restarts + 1, stopped));
+            anyhow::ensure!(restarts != 1, "failed to start");
+            Ok(())
+        }
+        async fn stop(&mut self) -> Result<()> {
+            self.calls.set((self.calls.get().0, true));
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_is_started_again_until_the_stop() {
+        let calls = Cell::new((0, false));
+        let stop = CancellationToken::new();
+        let fake = Fake {
+            calls: &calls,
+            lives: 2,
+            stop: stop.clone(),
+        };
+        supervise(fake, stop).await.unwrap();
+        // Two ends, and one restart that failed first.
+        assert_eq!(calls.get(), (3, true));
+    }
+}

@@ -1,0 +1,91 @@
+//! (a) One file change at a time, until its frame is at a WebSocket client.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use harness::fixtures;
+use harness::system::System;
+use harness::writer::{Manner, PHASE, Project};
+use serde_json::Value;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::primitives;
+use crate::report::{Report, Spans};
+
+/// Files in turn, so that none is written faster than an agent reports each change.
+const FILES: usize = 20;
+const WARM_UP: u64 = 60;
+const CHANGES: u64 = 1_000;
+/// From one change to the next.
+const PACE: Duration = Duration::from_millis(15);
+/// A change that takes longer is lost.
+const LIMIT: Duration = Duration::from_secs(10);
+
+type Socket =
+    tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// Measures both manners, then the primitives on the same servers.
+pub(crate) async fn run(report: &mut Report) {
+    let system = System::start_with_own_postgres().await;
+    let url = system.aggregators[0].base().replacen("http", "ws", 1) + "/api/v1/stream";
+    let (mut socket, _) = tokio_tungstenite::connect_async(url)
+        .await
+        .expect("the stream");
+    let projects: Vec<Project> = (0..FILES)
+        .map(|n| system.project(&format!("p{n}")))
+        .collect();
+    let mut count = 0;
+    let mut medians = Vec::new();
+    for (manner, name) in [(Manner::Atomic, "atomic"), (Manner::InPlace, "in place")] {
+        let mut spans = Spans::new();
+        for round in 0..WARM_UP + CHANGES {
+            count += 1;
+            let span = one(&projects, count, manner, &mut socket).await;
+            if round >= WARM_UP {
+                spans.add(span);
+            }
+            tokio::time::sleep(PACE).await;
+        }
+        spans.line(&format!("file to WebSocket frame, {name}"));
+        report.at_most(&format!("latency {name} p50"), spans.ms(0.5), 3.0, "ms");
+        report.at_most(&format!("latency {name} p99"), spans.ms(0.99), 10.0, "ms");
+        medians.push((name, spans.ms(0.5)));
+    }
+    drop(socket);
+    let chain = primitives::chain(&system).await;
+    println!("{:<38} p50 {chain:>7.3} ms", "chain of primitives (sum)");
+    for (name, median) in medians {
+        report.at_most(
+            &format!("latency {name} p50 / chain p50"),
+            median / chain,
+            2.5,
+            "x",
+        );
+    }
+}
+
+/// Writes one change and waits for its frame.
+async fn one(projects: &[Project], count: u64, manner: Manner, socket: &mut Socket) -> Duration {
+    let place = usize::try_from(count).unwrap_or(0) % projects.len();
+    let project = &projects[place];
+    let document = fixtures::numbered(&project.name(), count);
+    let start = Instant::now();
+    project.write(PHASE, &document, manner);
+    let wait = async {
+        while let Some(Ok(message)) = socket.next().await {
+            let Message::Text(text) = message else {
+                continue;
+            };
+            if text.contains(&format!("\"count\":{count}")) {
+                let span = start.elapsed();
+                let frame: Value = serde_json::from_str(&text).expect("a frame");
+                assert_eq!(frame["data"]["fields"]["count"], count);
+                return span;
+            }
+        }
+        panic!("the stream ended");
+    };
+    tokio::time::timeout(LIMIT, wait)
+        .await
+        .expect("the change reaches the stream")
+}

@@ -1,0 +1,373 @@
+//! A client of `/api/v1/stream` as a browser is one: applies snapshot, whole
+//! builds and merge patches, resumes by `since`, keeps every frame, and notes
+//! each breach of the stream's promises.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::{SinkExt as _, StreamExt as _};
+use protocol::frame::{Frame, FrameType, Source};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use crate::wait;
+
+/// Texts that a test sends; it sends a handful.
+const OUTGOING: usize = 16;
+
+/// A build as the stream has told it: members that are null are left out.
+pub type Told = Map<String, Value>;
+
+/// Everything a connection, or a chain of resumed ones, has received.
+#[derive(Debug, Default, Clone)]
+pub struct Seen {
+    /// All frames, oldest first.
+    pub frames: Vec<Frame<Value>>,
+    /// The builds as they stand.
+    pub builds: BTreeMap<String, Told>,
+    /// The hosts as they stand.
+    pub hosts: BTreeMap<String, Value>,
+    /// The newest `seq`.
+    pub seq: u64,
+    /// Promises that were broken, for people.
+    pub breaches: Vec<String>,
+    /// How the server closed; `None` while open or when it just vanished.
+    pub close_code: Option<u16>,
+    /// The connection is over.
+    pub over: bool,
+}
+
+impl Seen {
+    /// The frames of a kind.
+    pub fn of(&self, kind: FrameType) -> impl Iterator<Item = &Frame<Value>> {
+        self.frames.iter().filter(move |frame| frame.kind == kind)
+    }
+
+    /// Frames that tell a change of this build.
+    #[must_use]
+    pub fn changes_of(&self, id: &str) -> usize {
+        let kinds = [FrameType::Build, FrameType::BuildUpdate];
+        let told = self.frames.iter().filter(|f| kinds.contains(&f.kind));
+        told.filter(|f| f.data["id"] == id).count()
+    }
+
+    /// Frames but heartbeats.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        let beat = self.of(FrameType::Heartbeat).count();
+        self.frames.len() - beat
+    }
+
+    fn breach(&mut self, text: String) {
+        self.breaches.push(text);
+    }
+
+    fn take(&mut self, text: &str) {
+        let frame: Frame<Value> = match serde_json::from_str(text) {
+            Ok(frame) => frame,
+            Err(e) => return self.breach(format!("no frame: {e}: {text}")),
+        };
+        self.order(&frame);
+        match frame.kind {
+            FrameType::Snapshot => self.snapshot(&frame.data),
+            FrameType::Build => self.whole(&frame),
+            FrameType::BuildUpdate => self.patch(&frame),
+            FrameType::BuildComplete => self.complete(&frame),
+            FrameType::HostUpdate => self.host(&frame.data),
+            FrameType::Heartbeat | FrameType::Alert | FrameType::Log => {}
+        }
+        self.frames.push(frame);
+    }
+
+    /// `seq` grows with every change and never falls, but in a snapshot.
+    fn order(&mut self, frame: &Frame<Value>) {
+        let Some(seq) = frame.seq else {
+            if !matches!(frame.kind, FrameType::Log) && frame.source != Source::Sample {
+                self.breach(format!("{:?} without a seq", frame.kind));
+            }
+            return;
+        };
+        let repeats = matches!(frame.kind, FrameType::Heartbeat | FrameType::Snapshot);
+        if seq < self.seq || (seq == self.seq && !repeats) {
+            self.breach(format!("{:?} has seq {seq} after {}", frame.kind, self.seq));
+        }
+        self.seq = self.seq.max(seq);
+    }
+
+    fn snapshot(&mut self, data: &Value) {
+        self.builds.clear();
+        self.hosts.clear();
+        for build in data["builds"].as_array().into_iter().flatten() {
+            let told = without_nulls(build);
+            let id = build["id"].as_str().unwrap_or_default().to_owned();
+            self.builds.insert(id, told);
+        }
+        for host in data["hosts"].as_array().cloned().unwrap_or_default() {
+            self.host(&host);
+        }
+    }
+
+    fn whole(&mut self, frame: &Frame<Value>) {
+        let told = without_nulls(&frame.data);
+        let id = frame.data["id"].as_str().unwrap_or_default().to_owned();
+        if self
+            .builds
+            .insert(id.clone(), told.clone())
+            .is_some_and(|before| same(&before, &told))
+        {
+            self.breach(format!("build {id} was sent again as it was"));
+        }
+    }
+
+    fn patch(&mut self, frame: &Frame<Value>) {
+        let empty = Map::new();
+        let patch = frame.data.as_object().unwrap_or(&empty);
+        for member in ["id", "seq", "last_updated"] {
+            if !patch.contains_key(member) {
+                self.breach(format!("a build_update without {member}: {}", frame.data));
+            }
+        }
+        let id = frame.data["id"].as_str().unwrap_or_default().to_owned();
+        let new = !self.builds.contains_key(&id);
+        if new && !patch.contains_key("started_at") {
+            self.breach(format!("a patch of {id}, which was never sent"));
+        }
+        let told = self.builds.entry(id.clone()).or_default();
+        let before = told.clone();
+        apply(told, patch);
+        if same(&before, told) {
+            self.breach(format!(
+                "a build_update of {id} that changes nothing: {}",
+                frame.data
+            ));
+        }
+    }
+
+    fn complete(&mut self, frame: &Frame<Value>) {
+        let id = &frame.data["id"];
+        let again = self
+            .of(FrameType::BuildComplete)
+            .any(|f| &f.data["id"] == id);
+        if again {
+            self.breach(format!("build_complete came twice for {id}"));
+        }
+        let told = self.builds.get_mut(id.as_str().unwrap_or_default());
+        if let (Some(told), Some(data)) = (told, frame.data.as_object()) {
+            apply(told, data);
+        }
+    }
+
+    fn host(&mut self, host: &Value) {
+        let name = host["name"].as_str().unwrap_or_default().to_owned();
+        let before = self.hosts.insert(name.clone(), host.clone());
+        if before.as_ref() == Some(host) {
+            self.breach(format!("host {name} was sent again as it was"));
+        }
+    }
+}
+
+/// RFC 7396 by the letter, as a client that has never heard of us applies it.
+fn apply(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    for (key, value) in patch {
+        match value {
+            Value::Null => {
+                target.remove(key);
+            }
+            Value::Object(inner) => {
+                let member = target.entry(key.clone()).or_insert(Value::Null);
+                if !member.is_object() {
+                    *member = Value::Object(Map::new());
+                }
+                if let Value::Object(member) = member {
+                    apply(member, inner);
+                }
+            }
+            value => {
+                target.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// A build without its null members, so that whole builds and patches compare.
+#[must_use]
+pub fn without_nulls(build: &Value) -> Told {
+    let members = build.as_object().cloned().unwrap_or_default();
+    members
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .collect()
+}
+
+/// A build as stream and API must tell it alike: without nulls, and without
+/// `alive_at`, which moves without a frame.
+#[must_use]
+pub fn comparable(build: &Value) -> Told {
+    let mut told = without_nulls(build);
+    told.remove("alive_at");
+    told
+}
+
+/// Equal but for the members that every frame carries.
+fn same(a: &Told, b: &Told) -> bool {
+    let strip = |told: &Told| {
+        let mut told = told.clone();
+        told.remove("seq");
+        told.remove("last_updated");
+        told
+    };
+    strip(a) == strip(b)
+}
+
+/// An open connection; closed when dropped.
+pub struct Client {
+    seen: Arc<Mutex<Seen>>,
+    outgoing: mpsc::Sender<Message>,
+    _tasks: JoinSet<()>,
+}
+
+impl Client {
+    /// Connects to an aggregator's stream; `query` is e.g. `?full=1` or empty.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn connect(base: &str, query: &str) -> Self {
+        Self::try_connect(base, query, Seen::default())
+            .await
+            .unwrap_or_else(|e| panic!("the stream of {base}{query} is open to clients: {e}"))
+    }
+
+    /// Connects again where `seen` ended, as a browser does.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn resume(base: &str, seen: Seen) -> Result<Self, tungstenite::Error> {
+        let query = format!("?since={}", seen.seq);
+        Self::try_connect(base, &query, seen).await
+    }
+
+    /// Connects for the first time, where the server may be down.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn try_open(base: &str) -> Result<Self, tungstenite::Error> {
+        Self::try_connect(base, "", Seen::default()).await
+    }
+
+    async fn try_connect(base: &str, query: &str, seen: Seen) -> Result<Self, tungstenite::Error> {
+        let url = format!("{}/api/v1/stream{query}", base.replacen("http", "ws", 1));
+        let (socket, _) = tokio_tungstenite::connect_async(url).await?;
+        let (mut sink, mut source) = socket.split();
+        let seen = Arc::new(Mutex::new(Seen {
+            over: false,
+            close_code: None,
+            ..seen
+        }));
+        let (outgoing, mut texts) = mpsc::channel::<Message>(OUTGOING);
+        let mut tasks = JoinSet::new();
+        let record = Arc::clone(&seen);
+        tasks.spawn(async move {
+            while let Some(Ok(message)) = source.next().await {
+                let mut seen = lock(&record);
+                match message {
+                    Message::Text(text) => seen.take(&text),
+                    Message::Close(close) => {
+                        seen.close_code = close.map(|close| u16::from(CloseCode::from(close.code)));
+                    }
+                    Message::Binary(_) => seen.breach("a binary message".to_owned()),
+                    _ => {}
+                }
+            }
+            lock(&record).over = true;
+        });
+        tasks.spawn(async move {
+            while let Some(message) = texts.recv().await {
+                if sink.send(message).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self {
+            seen,
+            outgoing,
+            _tasks: tasks,
+        })
+    }
+
+    /// Sends a message.
+    ///
+    /// # Panics
+    /// When the connection is over.
+    pub async fn send(&self, message: Message) {
+        self.outgoing
+            .send(message)
+            .await
+            .expect("the connection is open");
+    }
+
+    /// What was received so far.
+    #[must_use]
+    pub fn seen(&self) -> MutexGuard<'_, Seen> {
+        lock(&self.seen)
+    }
+
+    /// Waits until what was received satisfies `probe`.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub async fn until<T>(&self, what: &str, probe: impl Fn(&Seen) -> Option<T>) -> T {
+        wait::eventually(what, async || {
+            let seen = self.seen();
+            probe(&seen).ok_or_else(|| {
+                let last = seen.frames.iter().rev().take(3).collect::<Vec<_>>();
+                format!(
+                    "{} frames, seq {}, last {last:?}",
+                    seen.frames.len(),
+                    seen.seq
+                )
+            })
+        })
+        .await
+    }
+
+    /// Waits for a build in a state that satisfies `probe`, by its project's name.
+    ///
+    /// # Panics
+    /// When it never comes.
+    pub async fn until_build(&self, project: &str, probe: impl Fn(&Told) -> bool) -> Told {
+        self.until(&format!("a build of {project} on the stream"), |seen| {
+            let mut told = seen
+                .builds
+                .values()
+                .filter(|told| told["project"] == project);
+            told.find(|told| probe(told)).cloned()
+        })
+        .await
+    }
+
+    /// Ends the connection and gives what it received.
+    #[must_use]
+    pub fn leave(self) -> Seen {
+        self.seen().clone()
+    }
+
+    /// The stream kept all its promises.
+    ///
+    /// # Panics
+    /// When it did not.
+    pub fn assert_clean(&self) {
+        let seen = self.seen();
+        assert!(
+            seen.breaches.is_empty(),
+            "the stream broke promises:\n{}",
+            seen.breaches.join("\n")
+        );
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}

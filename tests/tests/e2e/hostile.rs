@@ -1,0 +1,305 @@
+//! Hostile content in every field: shown as text, addressed safely, and later
+//! good writes still arrive.
+
+use std::fs;
+
+use harness::fixtures;
+use harness::stream::Client;
+use harness::system::{Agent, System};
+use harness::wait::{check, eventually};
+use harness::writer::{PHASE, Project};
+use protocol::subject;
+use serde_json::{Value, json};
+
+/// Texts that break something somewhere.
+pub(crate) fn nasty() -> Vec<String> {
+    let mut texts: Vec<String> = [
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=alert(1)>",
+        "' OR 1=1; DROP TABLE event; --",
+        "a\u{0}b",
+        ".",
+        "..",
+        "../../etc/passwd",
+        "*",
+        ">",
+        "a.b.>",
+        " spaces  inside ",
+        "line\nfeed\r\n",
+        "\u{202e}gnp.exe",
+        "{{7*7}} ${7*7}",
+        "%00%2e%2e%2f",
+        "\u{1F4A9}\u{FEFF}\u{200B}",
+        "javascript:alert(1)",
+        "",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    texts.push("x".repeat(10 * 1024));
+    texts
+}
+
+const KEYS: [&str; 9] = [
+    "session_id",
+    "current_phase",
+    "phase_number",
+    "status",
+    "progress_detail",
+    "test_iteration",
+    "phases_completed",
+    "started_at",
+    "last_updated",
+];
+
+/// Values of types that nobody expects there.
+fn odd() -> Vec<Value> {
+    vec![
+        Value::Null,
+        json!(true),
+        json!(-1),
+        json!(1e300),
+        json!([]),
+        json!([null, [1], {"a": "<blink>"}]),
+        json!({}),
+        json!({"toString": "x", "__proto__": {"polluted": true}}),
+        json!(["Scout", null, 7, "<marquee>"]),
+    ]
+}
+
+#[tokio::test]
+async fn hostile_texts_in_every_field_arrive_as_they_are() {
+    let system = System::start().await;
+    let client = system.client().await;
+    let project = system.project("texts");
+    let mut count = 0;
+    for text in nasty() {
+        let mut file = json!({"marker": count, "status": "x"});
+        for key in KEYS {
+            file[key] = json!(text);
+        }
+        file[&text] = json!({text.clone(): text});
+        project.phase(&file);
+        wait_for_marker(&system, &project, count).await;
+        count += 1;
+    }
+    assert_still_well(&system, &client, &project).await;
+}
+
+#[tokio::test]
+async fn null_and_wrong_types_in_every_field_crash_nothing() {
+    let system = System::start().await;
+    let client = system.client().await;
+    let project = system.project("types");
+    for (count, value) in odd().into_iter().enumerate() {
+        let mut file = json!({"marker": count});
+        for key in KEYS {
+            file[key] = value.clone();
+        }
+        project.phase(&file);
+        wait_for_marker(&system, &project, count).await;
+        let mut summary = json!({"marker": count});
+        for key in [
+            "session_id",
+            "status",
+            "phases_completed",
+            "pr_url",
+            "tests_passed",
+            "files_created",
+            "error",
+            "commit_sha",
+            "branch",
+        ] {
+            summary[key] = value.clone();
+        }
+        project.summary(&summary);
+    }
+    for root in ["null", "7", "\"text\"", "[1]", "true"] {
+        fs::write(project.file(PHASE), root).unwrap();
+    }
+    assert_still_well(&system, &client, &project).await;
+}
+
+/// The newest build of the project has this marker among its fields, and the page of it opens.
+async fn wait_for_marker(system: &System, project: &Project, marker: usize) {
+    let api = system.api();
+    let token = project.token().to_string();
+    eventually("the write with this marker", async || {
+        let builds = api.builds().await?;
+        let build = builds
+            .iter()
+            .find(|build| build.id.contains(&token))
+            .ok_or("no build")?;
+        check(build.fields.get("marker") == Some(&json!(marker)), || {
+            format!("{:?}", build.fields.get("marker"))
+        })?;
+        let page = api.get(&format!("/builds/{}", build.id)).await?;
+        check(page.status == 200, || {
+            format!("the page says {}", page.status)
+        })?;
+        assert_harmless(&page.body);
+        Ok(())
+    })
+    .await;
+}
+
+/// No text of ours became markup.
+fn assert_harmless(html: &str) {
+    for markup in [
+        "<script>alert",
+        "<img src=x",
+        "<blink>",
+        "<marquee",
+        "href=\"javascript:",
+    ] {
+        assert!(!html.contains(markup), "{markup} is in the page as markup");
+    }
+}
+
+async fn assert_still_well(system: &System, client: &Client, project: &Project) {
+    project.phase(&fixtures::phase("good", "Architect", "2/7", "designing"));
+    let token = project.token().to_string();
+    let api = system.api();
+    eventually("a later good write arrives", async || {
+        let builds = api.builds().await?;
+        let build = builds
+            .iter()
+            .find(|build| build.id.contains(&token))
+            .ok_or("no build")?;
+        check(
+            build.phase.as_deref() == Some("Architect")
+                && build.status.as_deref() == Some("designing"),
+            || format!("{build:?}"),
+        )
+    })
+    .await;
+    client
+        .until_build(&project.name(), |told| told["status"] == "designing")
+        .await;
+    crate::stream::assert_agrees(system, client).await;
+    let ready = api.get("/readyz").await.unwrap();
+    assert_eq!(ready.status, 200, "{}", ready.body);
+    for page in ["/", "/history", "/hosts", "/system"] {
+        let answer = api.get(page).await.unwrap();
+        assert_eq!(answer.status, 200, "{page}");
+        assert_harmless(&answer.body);
+    }
+}
+
+#[tokio::test]
+async fn hostile_names_of_projects_and_hosts_are_addressed_safely() {
+    let mut system = System::start().await;
+    let names = [
+        "a b",
+        "a.b.*.>",
+        "%2e%2e",
+        "<img src=x onerror=alert(1)>",
+        "line\nfeed",
+        "\u{202e}gnp",
+        "'\"`;$(x)",
+        "-",
+        "ünïcödé",
+        "a\\b",
+    ];
+    for name in names {
+        let project = system.project(name);
+        project.phase(&fixtures::phase(name, "Scout", "1/7", "researching"));
+        let build = system.build(&project, 1, |_| true).await;
+        assert_eq!(build.project, name);
+        let plain = build
+            .id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        assert!(plain, "{}", build.id);
+    }
+    for host in [
+        "host with space",
+        "a.b.*.>",
+        "<blink>host</blink>",
+        "../host",
+        "hôst",
+    ] {
+        let watch = harness::scratch::directory("odd-host");
+        system.agents.push(Agent::start(host, &watch, &system.nats));
+        let project = Project::create(watch.join("one"));
+        project.phase(&fixtures::phase("one", "Scout", "1/7", "researching"));
+        let id = project.build_id(host, 1);
+        let build = system.build_by_id(&id, |_| true).await;
+        assert_eq!(build.host, host);
+        let page = system.api().get(&format!("/builds/{id}")).await.unwrap();
+        assert_eq!(page.status, 200);
+        assert_harmless(&page.body);
+        let client = system.client_with(&format!("?build={id}")).await;
+        client.until_build("one", |_| true).await;
+        assert!(id.starts_with(&subject::url_name(host)));
+    }
+    let hosts = system.api().get("/hosts").await.unwrap();
+    assert_harmless(&hosts.body);
+}
+
+#[tokio::test]
+async fn file_names_that_are_no_text_do_not_stop_the_agent() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let system = System::start().await;
+    let odd = Project::create(system.watch.join(OsStr::from_bytes(b"\xff\xfe\x80")));
+    odd.phase(&fixtures::phase("odd", "Scout", "1/7", "researching"));
+    let good = system.project("good");
+    good.phase(&fixtures::phase("good", "Scout", "1/7", "researching"));
+    system.build(&good, 1, |_| true).await;
+    system.build(&odd, 1, |_| true).await;
+}
+
+#[tokio::test]
+async fn hostile_questions_are_answered_with_plain_errors() {
+    let system = System::start().await;
+    let api = system.api();
+    let long = "x".repeat(5_000);
+    let paths = [
+        "/api/v1/builds/%00",
+        "/api/v1/builds/..%2f..%2fetc",
+        "/api/v1/builds/%ff%fe",
+        "/api/v1/builds?limit=0",
+        "/api/v1/builds?limit=-1",
+        "/api/v1/builds?limit=1e9",
+        "/api/v1/builds?cursor=%27%3b--",
+        "/api/v1/builds?state=%3Cscript%3E",
+        "/api/v1/builds/x/events?after=99999999999999999999",
+        "/api/v1/hosts/%00",
+        "/api/v1/stream?since=abc",
+        "/api/v1/nothing",
+        "/nothing",
+        "/builds/nope",
+        "/hosts/%00",
+    ];
+    for path in paths
+        .into_iter()
+        .map(str::to_owned)
+        .chain([format!("/api/v1/builds/{long}")])
+    {
+        let answer = api.get(&path).await.unwrap();
+        assert!(
+            (400..500).contains(&answer.status),
+            "{path}: {} {}",
+            answer.status,
+            answer.body
+        );
+        assert!(!answer.body.contains("<script>"), "{path}");
+        for cause in ["postgres", "panicked", "src/", "tokio", "SELECT"] {
+            assert!(
+                !answer.body.contains(cause),
+                "{path} tells a client about {cause}: {}",
+                answer.body
+            );
+        }
+    }
+    // A search for anything is a search, never an error.
+    for text in ["%25", "%5C", "%27", "_%25_", "%00", "%F0%9F%92%A9"] {
+        let answer = api.get(&format!("/api/v1/builds?q={text}")).await.unwrap();
+        assert!(
+            matches!(answer.status, 200 | 400),
+            "{text}: {} {}",
+            answer.status,
+            answer.body
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! The end-to-end tests: one file per promise, against real servers, the
+//! workspace's own programs and a real browser. `harness` is in `tests/src`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "test code: a failure is a panic with its place"
+)]
+
+mod api;
+mod browser_faults;
+mod browser_live;
+mod browser_looks;
+mod file_to_page;
+mod hostile;
+mod nothing_lost;
+mod oracle;
+mod outage;
+mod pages;
+mod poison;
+mod presence;
+mod replicas;
+mod runs;
+mod settings;
+mod stream;
+mod stream_manners;
+mod trees;
+mod unread;
+mod up;
+mod writers;

@@ -1,0 +1,129 @@
+//! Two aggregators: one writes, both serve; when the writer dies the other takes over.
+
+use harness::api::Api;
+use harness::fixtures;
+use harness::oracle::{Truth, faults};
+use harness::stream::Client;
+use harness::system::{Aggregator, System};
+use harness::wait::{check, eventually};
+
+async fn leadership(aggregator: &Aggregator) -> Result<String, String> {
+    let answer = Api::new(aggregator.base()).get("/readyz").await?;
+    let json = answer.json();
+    Ok(json["leadership"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn one_leads_both_serve_and_the_other_takes_over_when_the_leader_is_killed() {
+    let mut system = System::start().await;
+    let second = Aggregator::start(&system.nats, &system.database).await;
+    system.aggregators.push(second);
+    assert_eq!(leadership(&system.aggregators[0]).await.unwrap(), "leader");
+    assert_eq!(
+        leadership(&system.aggregators[1]).await.unwrap(),
+        "follower"
+    );
+
+    let of_leader = Client::connect(&system.aggregators[0].base(), "").await;
+    let of_follower = Client::connect(&system.aggregators[1].base(), "").await;
+    let project = system.project("replicated");
+    for count in 0..10 {
+        project.phase(&fixtures::numbered("replicated", count));
+        let detail = format!("step {count}");
+        for client in [&of_leader, &of_follower] {
+            client
+                .until_build("replicated", |told| told["detail"] == detail.as_str())
+                .await;
+        }
+    }
+    system.aggregators[0].kill();
+    project.phase(&fixtures::numbered("replicated", 10));
+    of_follower
+        .until_build("replicated", |told| told["detail"] == "step 10")
+        .await;
+    eventually("the other leads", async || {
+        let word = leadership(&system.aggregators[1]).await?;
+        check(word == "leader", || word)
+    })
+    .await;
+
+    // The old leader comes back as a follower, and its reader resumes there.
+    system.aggregators[0].restart();
+    system.aggregators[0].ready().await;
+    assert_eq!(
+        leadership(&system.aggregators[0]).await.unwrap(),
+        "follower"
+    );
+    let seen = of_leader.leave();
+    let resumed = Client::resume(&system.aggregators[0].base(), seen)
+        .await
+        .unwrap();
+    project.phase(&fixtures::numbered("replicated", 11));
+    for client in [&resumed, &of_follower] {
+        client
+            .until_build("replicated", |told| told["detail"] == "step 11")
+            .await;
+        client.assert_clean();
+    }
+    let events = system.database.events().await.unwrap();
+    let builds = system.database.builds().await.unwrap();
+    let faults = faults(&[Truth::from(&project)], &events, &builds);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[tokio::test]
+async fn a_frozen_leader_is_replaced_and_writes_nothing_when_it_wakes() {
+    let mut system = System::start().await;
+    let second = Aggregator::start(&system.nats, &system.database).await;
+    system.aggregators.push(second);
+    let project = system.project("frozen");
+    project.phase(&fixtures::numbered("frozen", 0));
+    let client = Client::connect(&system.aggregators[1].base(), "").await;
+    client.until_build("frozen", |_| true).await;
+    // Its connection to Postgres stays open and holds the lock: its session is ended for it,
+    // as the keep-alives of a real network would.
+    system.aggregators[0].process.freeze();
+    let ended = system
+        .database
+        .number(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_locks \
+             WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+        .await
+        .unwrap();
+    assert!(ended >= 1);
+    project.phase(&fixtures::numbered("frozen", 1));
+    client
+        .until_build("frozen", |told| told["detail"] == "step 1")
+        .await;
+    system.aggregators[0].process.thaw();
+    for count in 2..6 {
+        project.phase(&fixtures::numbered("frozen", count));
+        let detail = format!("step {count}");
+        client
+            .until_build("frozen", |told| told["detail"] == detail.as_str())
+            .await;
+    }
+    system.aggregators[0].ready().await;
+    client.assert_clean();
+    let events = system.database.events().await.unwrap();
+    let builds = system.database.builds().await.unwrap();
+    let faults = faults(&[Truth::from(&project)], &events, &builds);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[tokio::test]
+async fn replicas_that_start_together_on_an_empty_database_both_come_up() {
+    let mut system = System::bare().await;
+    for _ in 0..3 {
+        let aggregator = Aggregator::start_without_waiting(&system.nats, &system.database);
+        system.aggregators.push(aggregator);
+    }
+    let mut words = Vec::new();
+    for aggregator in &system.aggregators {
+        aggregator.ready().await;
+        words.push(leadership(aggregator).await.unwrap());
+    }
+    words.sort();
+    assert_eq!(words, ["follower", "follower", "leader"]);
+}

@@ -1,0 +1,212 @@
+//! A bad setting stops a program before it connects to anything: exit code 64
+//! and one sentence. Secrets show nowhere.
+
+use std::process::Command;
+
+use harness::fixtures;
+use harness::process::{clean, program};
+use harness::system::{Agent, HOST, System};
+
+/// Runs a program to its end; gives exit code, stdout and stderr.
+fn run(
+    name: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> (Option<i32>, String, String) {
+    let mut command = clean(Command::new(program(name)));
+    let output = command
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+#[test]
+fn bad_settings_exit_with_64_and_name_setting_value_and_expectation() {
+    let nowhere = ("PHASELINE_STATE_DIR", "/tmp/phaseline-settings-test");
+    let cases: [(&str, &[&str], &[(&str, &str)], &str); 8] = [
+        (
+            "phaseline-aggregator",
+            &[],
+            &[
+                ("PHASELINE_LISTEN", "nonsense"),
+                ("PHASELINE_DATABASE_URL", "host=/x"),
+            ],
+            "nonsense",
+        ),
+        ("phaseline-aggregator", &[], &[], "database"),
+        (
+            "phaseline-aggregator",
+            &["--retention", "soon"],
+            &[("PHASELINE_DATABASE_URL", "host=/x")],
+            "soon",
+        ),
+        (
+            "phaseline-aggregator",
+            &["--no-such-flag"],
+            &[],
+            "--no-such-flag",
+        ),
+        (
+            "phaseline-agent",
+            &[],
+            &[nowhere, ("PHASELINE_NATS_URL", "http://x y")],
+            "http://x y",
+        ),
+        (
+            "phaseline-agent",
+            &[],
+            &[nowhere, ("PHASELINE_OUTBOX_MAX", "lots")],
+            "lots",
+        ),
+        (
+            "phaseline-agent",
+            &["--config", "/no/such/file.toml"],
+            &[nowhere],
+            "/no/such/file.toml",
+        ),
+        (
+            "phaseline",
+            &["up", "--listen", "nonsense"],
+            &[nowhere],
+            "nonsense",
+        ),
+    ];
+    for (name, arguments, variables, named) in cases {
+        let (code, _, stderr) = run(name, arguments, variables);
+        assert_eq!(
+            code,
+            Some(64),
+            "{name} {arguments:?} {variables:?}: {stderr}"
+        );
+        assert!(
+            stderr.to_lowercase().contains(&named.to_lowercase()),
+            "{name}: {stderr}"
+        );
+        assert!(
+            !stderr.contains("panicked") && !stderr.contains("RUST_BACKTRACE"),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn help_and_version_answer_on_stdout() {
+    for name in ["phaseline", "phaseline-agent", "phaseline-aggregator"] {
+        let (code, stdout, _) = run(name, &["--help"], &[]);
+        assert_eq!(code, Some(0), "{name}");
+        assert!(
+            stdout.contains("PHASELINE_") || stdout.contains("up"),
+            "{stdout}"
+        );
+        let (code, stdout, _) = run(name, &["--version"], &[]);
+        assert_eq!(code, Some(0), "{name}");
+        assert!(stdout.contains(env!("CARGO_PKG_VERSION")), "{stdout}");
+    }
+}
+
+#[tokio::test]
+async fn a_flag_beats_a_variable_and_a_variable_beats_the_file() {
+    let mut system = System::start().await;
+    let dir = harness::scratch::directory("config");
+    let file = dir.join("agent.toml");
+    std::fs::write(&file, "host = \"from-the-file\"\n").unwrap();
+    let path = file.to_str().unwrap().to_owned();
+    // The harness names the host by a variable, which must win over the file.
+    system.agents.push(Agent::start_with(
+        "from-the-variable",
+        dir.into_os_string(),
+        &system.nats,
+        &[("PHASELINE_CONFIG", &path)],
+    ));
+    system.host_is("from-the-variable", "up").await;
+    let known = system.api().host("from-the-file").await;
+    assert!(known.is_err(), "{known:?}");
+}
+
+#[tokio::test]
+async fn secrets_are_in_no_log_and_no_answer() {
+    let mut system = System::start().await;
+    let project = system.project("secret");
+    project.phase(&fixtures::phase("secret", "Scout", "1/7", "researching"));
+    system.build(&project, 1, |_| true).await;
+    // A failing connection is where secrets are usually logged.
+    system.nats.kill().await;
+    system.nats.up().await;
+    system.host_is(HOST, "up").await;
+    let mut said = format!(
+        "{}{}",
+        system.agents[0].process.output(),
+        system.aggregators[0].process.output()
+    );
+    for path in ["/metrics", "/readyz", "/system"] {
+        said += &system.api().get(path).await.unwrap().body;
+    }
+    let files = [
+        system.nats.agent_password_file(),
+        system.nats.aggregator_password_file(),
+        system.database.password_file(),
+    ];
+    for file in files {
+        let secret = std::fs::read_to_string(file).unwrap();
+        assert!(secret.trim().len() >= 16);
+        assert!(!said.contains(secret.trim()), "a password was written down");
+    }
+}
+
+#[tokio::test]
+async fn migrate_and_healthcheck_work_by_themselves() {
+    let system = System::bare().await;
+    let password_file = system.database.password_file();
+    let url = system.database.url();
+    let variables = [
+        ("PHASELINE_DATABASE_URL", url.as_str()),
+        (
+            "PHASELINE_DATABASE_PASSWORD_FILE",
+            password_file.to_str().unwrap(),
+        ),
+    ];
+    for round in 0..2 {
+        let (code, _, stderr) = run("phaseline-aggregator", &["migrate"], &variables);
+        assert_eq!(code, Some(0), "round {round}: {stderr}");
+    }
+    assert_eq!(
+        system
+            .database
+            .number("SELECT count(*) FROM build")
+            .await
+            .unwrap(),
+        0
+    );
+    // Every table and column says what it is for.
+    let bare = system
+        .database
+        .number(
+            "SELECT count(*) FROM information_schema.columns c \
+             WHERE table_schema = 'public' AND col_description(format('%I', table_name)::regclass, ordinal_position) IS NULL",
+        )
+        .await
+        .unwrap();
+    assert_eq!(bare, 0, "columns without a comment");
+    let (code, _, _) = run(
+        "phaseline-aggregator",
+        &["healthcheck", "--listen", "127.0.0.1:1"],
+        &[],
+    );
+    assert_eq!(code, Some(1), "nobody answers there");
+
+    let started = System::start().await;
+    let listen = started.aggregators[0].base().replace("http://", "");
+    let (code, _, stderr) = run(
+        "phaseline-aggregator",
+        &["healthcheck", "--listen", &listen],
+        &[],
+    );
+    assert_eq!(code, Some(0), "{stderr}");
+}

@@ -1,0 +1,142 @@
+//! `phaseline up`: one command, everything runs; killed, nothing is left; again, all is there.
+
+use std::path::{Path, PathBuf};
+
+use harness::api::Api;
+use harness::fixtures;
+use harness::process::{Process, clean, program};
+use harness::wait::{check, eventually, eventually_within};
+use harness::writer::Project;
+use harness::{ports, scratch, spawner};
+
+/// The first start makes a database cluster.
+const FIRST_START: std::time::Duration = std::time::Duration::from_secs(120);
+
+struct Up {
+    process: Process,
+    base: String,
+    watch: PathBuf,
+    state: PathBuf,
+}
+
+impl Up {
+    fn start(watch: &Path, state: &Path) -> Self {
+        let port = ports::free();
+        let mut command = clean(spawner::command(program("phaseline")));
+        command.arg("up");
+        command.args([
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--host",
+            "launcher",
+        ]);
+        command
+            .arg("--watch")
+            .arg(watch)
+            .arg("--state-dir")
+            .arg(state);
+        Self {
+            process: Process::start("phaseline up", command),
+            base: format!("http://127.0.0.1:{port}"),
+            watch: watch.to_owned(),
+            state: state.to_owned(),
+        }
+    }
+
+    /// Waits for the promised line on stdout.
+    async fn ready(&mut self) {
+        let line = format!("ready {}", self.base);
+        let process = &mut self.process;
+        eventually_within(FIRST_START, "phaseline up is ready", async || {
+            if let Some(status) = process.ended() {
+                panic!("phaseline up ended with {status}:\n{}", process.tail());
+            }
+            check(process.output().lines().any(|said| said == line), || {
+                process.tail()
+            })
+        })
+        .await;
+    }
+
+    /// Processes that work in the state directory, by their command lines.
+    fn children(&self) -> Vec<String> {
+        let inside = |pid: &Path| {
+            let cwd = std::fs::read_link(pid.join("cwd")).ok()?;
+            let line = std::fs::read(pid.join("cmdline")).ok()?;
+            (cwd.starts_with(&self.state) && !line.is_empty())
+                .then(|| String::from_utf8_lossy(&line).replace('\0', " "))
+        };
+        let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        processes
+            .filter_map(|entry| inside(&entry.path()))
+            .collect()
+    }
+
+    async fn no_children_left(&self) {
+        eventually("nothing is left running", async || {
+            let left = self.children();
+            check(left.is_empty(), || format!("{left:?}"))
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_written_file_reaches_the_api_and_everything_ends_with_the_launcher() {
+    let (watch, state) = (scratch::directory("home"), scratch::directory("up"));
+    let mut up = Up::start(&watch, &state);
+    up.ready().await;
+    assert!(
+        up.children().len() >= 2,
+        "nats-server and Postgres: {:?}",
+        up.children()
+    );
+    let project = Project::create(up.watch.join("first"));
+    project.phase(&fixtures::numbered("first", 1));
+    let id = project.build_id("launcher", 1);
+    let api = Api::new(up.base.clone());
+    eventually("the build", async || api.build(&id).await).await;
+
+    // kill -9 of the launcher: its servers end by themselves.
+    up.process.kill();
+    up.no_children_left().await;
+
+    // What changes meanwhile is found, and what was there still is.
+    project.phase(&fixtures::numbered("first", 2));
+    let mut again = Up::start(&watch, &state);
+    again.ready().await;
+    let api = Api::new(again.base.clone());
+    eventually("the change while nothing ran", async || {
+        let build = api.build(&id).await?;
+        check(build.detail.as_deref() == Some("step 2"), || {
+            format!("{build:?}")
+        })
+    })
+    .await;
+    assert_eq!(api.events(&id).await.unwrap().len(), 2);
+
+    // Ctrl-C: in order, and with success.
+    let status = again.process.stop().await;
+    assert!(status.success(), "{status}: {}", again.process.tail());
+    again.no_children_left().await;
+}
+
+#[tokio::test]
+async fn a_second_launcher_on_the_same_data_is_refused_in_plain_words() {
+    let (watch, state) = (scratch::directory("home"), scratch::directory("up"));
+    let mut first = Up::start(&watch, &state);
+    first.ready().await;
+    let mut second = Up::start(&watch, &state);
+    let status = second.process.wait().await;
+    assert!(!status.success());
+    let said = second.process.output();
+    assert!(
+        said.contains(state.to_str().unwrap()) && !said.contains("panicked"),
+        "{said}"
+    );
+    // The first is unharmed.
+    let answer = Api::new(first.base.clone()).get("/readyz").await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    first.process.stop().await;
+    first.no_children_left().await;
+}

@@ -1,0 +1,164 @@
+//! Whatever the manner of writing, the newest state comes and no torn one.
+
+use std::time::Duration;
+
+use harness::fixtures;
+use harness::oracle::{Truth, faults};
+use harness::system::{HOST, System};
+use harness::wait::{check, eventually};
+use harness::writer::{Manner, PHASE, Project};
+use protocol::BuildState;
+
+/// Waits until the newest write of a project is committed, then asks the oracle.
+async fn assert_nothing_torn(system: &System, project: &Project) {
+    let last = project.written().last().cloned().unwrap();
+    let fields = last.as_object().unwrap().clone();
+    system
+        .build(project, 1, |build| build.fields == fields)
+        .await;
+    let events = system.database.events().await.unwrap();
+    let builds = system.database.builds().await.unwrap();
+    let faults = faults(&[Truth::from(project)], &events, &builds);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let unreadable = events
+        .iter()
+        .filter(|event| event.kind == "unreadable")
+        .count();
+    assert_eq!(unreadable, 0, "a writer's pause was reported as damage");
+}
+
+#[tokio::test]
+async fn hundreds_of_writes_in_place_with_pauses_inside_show_no_torn_state() {
+    let system = System::start().await;
+    let client = system.client().await;
+    let project = system.project("slow-writer");
+    let (project, client) = tokio::task::spawn_blocking(move || {
+        for count in 0..300 {
+            let pause = Duration::from_millis(count % 7);
+            project.write(
+                PHASE,
+                &fixtures::numbered("slow-writer", count),
+                Manner::Pieces(pause),
+            );
+        }
+        (project, client)
+    })
+    .await
+    .unwrap();
+    assert_nothing_torn(&system, &project).await;
+    client
+        .until_build("slow-writer", |told| told["detail"] == "step 299")
+        .await;
+    client.assert_clean();
+}
+
+#[tokio::test]
+async fn every_manner_of_writing_in_turn_ends_in_the_newest_state() {
+    let system = System::start().await;
+    let project = system.project("mixed");
+    let manners = Manner::ALL.into_iter().cycle().take(300);
+    let project = tokio::task::spawn_blocking(move || {
+        for (count, manner) in (0..).zip(manners) {
+            project.write(PHASE, &fixtures::numbered("mixed", count), manner);
+        }
+        project
+    })
+    .await
+    .unwrap();
+    assert_nothing_torn(&system, &project).await;
+}
+
+#[tokio::test]
+async fn spaced_writes_of_each_manner_are_each_seen() {
+    let system = System::start().await;
+    let project = system.project("spaced");
+    for (count, manner) in (0..).zip(Manner::ALL) {
+        project.write(PHASE, &fixtures::numbered("spaced", count), manner);
+        let detail = format!("step {count}");
+        system
+            .build(&project, 1, |build| {
+                build.detail.as_deref() == Some(&detail)
+            })
+            .await;
+    }
+    let rows = system.database.events().await.unwrap();
+    assert_eq!(rows.len(), Manner::ALL.len(), "{rows:?}");
+}
+
+#[tokio::test]
+async fn an_empty_and_a_half_file_keep_the_last_good_state_and_are_then_reported() {
+    let system = System::start().await;
+    let project = system.project("half");
+    project.phase(&fixtures::numbered("half", 1));
+    system.build(&project, 1, |_| true).await;
+    for content in ["", "{\"session_id\": \"half\", \"current_ph"] {
+        std::fs::write(project.file(PHASE), content).unwrap();
+        let reported = system
+            .build(&project, 1, |build| {
+                build
+                    .state_reason
+                    .as_deref()
+                    .is_some_and(|reason| reason.contains(PHASE))
+            })
+            .await;
+        assert_eq!(
+            reported.state,
+            BuildState::Running,
+            "the last good state stays"
+        );
+        assert_eq!(reported.detail.as_deref(), Some("step 1"));
+        project.phase(&fixtures::numbered("half", 1));
+        system
+            .build(&project, 1, |build| build.state_reason.is_none())
+            .await;
+    }
+    let events = system.database.events().await.unwrap();
+    assert!(
+        events.iter().any(|event| event.kind == "unreadable"),
+        "{events:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_state_that_comes_back_is_told_again() {
+    let system = System::start().await;
+    let project = system.project("a-b-a");
+    let (a, b) = (
+        fixtures::numbered("a-b-a", 1),
+        fixtures::numbered("a-b-a", 2),
+    );
+    for file in [&a, &b, &a] {
+        project.phase(file);
+        let detail = file["progress_detail"].as_str().unwrap();
+        system
+            .build(&project, 1, |build| build.detail.as_deref() == Some(detail))
+            .await;
+    }
+    assert_eq!(system.database.events().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn whole_numbers_that_no_double_holds_are_two_states_and_kept_exactly() {
+    let system = System::start().await;
+    let project = system.project("exact");
+    for number in [
+        "9007199254740992",
+        "9007199254740993",
+        "18446744073709551617",
+    ] {
+        let text = format!(
+            "{{\"current_phase\":\"Test\",\"phase_number\":\"4/7\",\"status\":\"testing\",\"stamp\":{number}}}"
+        );
+        std::fs::write(project.file(PHASE), text).unwrap();
+        let api = system.api();
+        let path = format!("/api/v1/builds/{}/events", project.build_id(HOST, 1));
+        eventually("the number as it was written", async || {
+            let answer = api.get(&path).await?;
+            check(answer.body.contains(&format!("\"stamp\":{number}")), || {
+                answer.body.clone()
+            })
+        })
+        .await;
+    }
+    assert_eq!(system.database.events().await.unwrap().len(), 3);
+}
