@@ -2,7 +2,8 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release -p phaseline-aggregator -p phaseline-agent \
+# Without debug information the images are a tenth of the size.
+RUN CARGO_PROFILE_RELEASE_DEBUG=none cargo build --locked --release -p phaseline-aggregator -p phaseline-agent \
  && install -D -t /out target/release/phaseline-aggregator target/release/phaseline-agent \
  && rm -rf target
 

@@ -40,10 +40,13 @@ lint: setup-lint ## Formatting, clippy and documentation, with warnings denied
 audit: setup-lint ## Licences, advisories, sources, unused dependencies (before a release; installs its tools, which takes long)
 	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny@$(CARGO_DENY)
 	cargo machete --version >/dev/null 2>&1 || cargo install --locked cargo-machete@$(CARGO_MACHETE)
-	cargo deny --locked check
+	cargo deny --locked check licenses bans sources
+	if cargo deny fetch db; then cargo deny --locked check advisories; \
+	else echo "the advisory database cannot be reached: advisories were not checked" >&2; fi
 	cargo machete
 
 bench: setup-test ## Latency and throughput beside the primitives, measured on this machine
+	cargo build --release --workspace --bins --locked
 	cargo bench -p phaseline-tests --locked
 
 secrets: ## Make the passwords for `docker compose up`

@@ -1,5 +1,7 @@
 //! Logging of the program: to standard error, for people or for machines.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::LogSettings;
@@ -12,6 +14,7 @@ pub fn start(settings: &LogSettings) {
     let filter = EnvFilter::new(format!("{QUIET},{}", settings.filter));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     if settings.json {
         builder.json().init();

@@ -2,6 +2,7 @@
 //! anew those who send are told, because what was on its way may be lost.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event};
@@ -36,6 +37,8 @@ pub(crate) async fn connect(
     name: &str,
 ) -> Result<(Client, watch::Receiver<Link>), async_nats::ConnectError> {
     let (link, receiver) = watch::channel(Link::default());
+    // The first failure is told, the thousand after it in an outage are not.
+    let told = AtomicBool::new(false);
     let mut options = ConnectOptions::new()
         .name(format!("phaseline-agent {name}"))
         .retry_on_initial_connect()
@@ -45,7 +48,7 @@ pub(crate) async fn connect(
             pause(attempts) + Duration::from_millis(rand::random_range(0..RECONNECT_JITTER_MS))
         })
         .event_callback(move |event| {
-            note(&link, &event);
+            note(&link, &told, &event);
             std::future::ready(())
         });
     if let Some(user) = &target.user {
@@ -56,10 +59,11 @@ pub(crate) async fn connect(
     Ok((client, receiver))
 }
 
-fn note(link: &watch::Sender<Link>, event: &Event) {
+fn note(link: &watch::Sender<Link>, told: &AtomicBool, event: &Event) {
     match event {
         Event::Connected => {
             tracing::info!("connected to nats");
+            told.store(false, Ordering::Relaxed);
             link.send_modify(|link| {
                 link.up = true;
                 link.times += 1;
@@ -71,7 +75,9 @@ fn note(link: &watch::Sender<Link>, event: &Event) {
         }
         Event::Closed => link.send_modify(|link| link.up = false),
         Event::ServerError(error) => tracing::error!(%error, "nats refused something"),
-        Event::ClientError(error) => tracing::warn!(%error, "failed to talk to nats"),
+        Event::ClientError(error) if !told.swap(true, Ordering::Relaxed) => {
+            tracing::warn!(%error, "failed to talk to nats; it is tried again for ever");
+        }
         other => tracing::debug!(event = %other, "nats"),
     }
 }

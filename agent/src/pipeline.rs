@@ -283,7 +283,11 @@ impl Pipeline {
 
     fn vanished(&mut self, path: PathBuf, cause: Cause, walks: &mut BTreeSet<PathBuf>) {
         walks.retain(|walk| !walk.starts_with(&path));
-        self.watches.forget(&path);
+        if self.setup.roots.concerns(&path) {
+            self.watches.remove_all(&path);
+        } else {
+            self.watches.forget(&path);
+        }
         self.denied.retain(|dir| !dir.starts_with(&path));
         let keys: Vec<_> = self
             .files_within(&path)

@@ -152,6 +152,8 @@ fn stream_limit(error: &async_nats::jetstream::context::PublishError) -> Option<
 }
 
 fn settle(outbox: &Outbox, window: &mut Window, fates: Vec<(Row, Fate)>) {
+    // An outage is told when it begins and when it ends.
+    let failed_before = window.is_failing();
     let mut stored = Vec::new();
     let mut failure = None;
     for (row, fate) in fates {
@@ -175,12 +177,15 @@ fn settle(outbox: &Outbox, window: &mut Window, fates: Vec<(Row, Fate)>) {
             }
         }
     }
-    if let Some((event, error)) = failure {
-        tracing::warn!(
+    match failure {
+        Some((event, error)) if !failed_before => tracing::warn!(
             event.id = event,
             error,
-            "failed to publish; it is sent again"
-        );
+            "failed to publish; it is sent again until it is stored"
+        ),
+        Some((event, error)) => tracing::debug!(event.id = event, error, "failed to publish"),
+        None if failed_before && !window.is_failing() => tracing::info!("publishing again"),
+        None => {}
     }
     if !stored.is_empty()
         && let Err(error) = outbox.acknowledge(&stored)

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// times a second is coalesced to its newest state.
 pub(crate) const WINDOW: Duration = Duration::from_millis(100);
 
+/// The same for a file that was met half-written.
+const HALF_WINDOW: Duration = Duration::from_millis(10);
+
 /// Pauses before each new try on a file that cannot be parsed: `cat > file`
 /// is seen empty or half for a few milliseconds, on a busy disk for longer.
 pub(crate) const RETRIES: [Duration; 3] = [
@@ -15,6 +18,10 @@ pub(crate) const RETRIES: [Duration; 3] = [
     Duration::from_millis(200),
     Duration::from_millis(800),
 ];
+
+/// A file that is rewritten all the time is met half-written again and again;
+/// after this it is called broken nevertheless.
+pub(crate) const REWRITTEN_FOR: Duration = Duration::from_secs(5);
 
 /// A file must be away this long before it is called removed: editors move the
 /// old file aside and write a new one.
@@ -49,20 +56,35 @@ pub(crate) struct Schedule {
     trailing: Option<Instant>,
     retry: Option<Instant>,
     tries: usize,
+    failing: Option<Failing>,
     gone: Option<Instant>,
+}
+
+/// A content that cannot be used.
+#[derive(Debug, Clone, Copy)]
+struct Failing {
+    since: Instant,
+    written_at: i64,
 }
 
 impl Schedule {
     /// Something happened to the file. True: read it now.
     pub(crate) fn on(&mut self, cause: Cause, now: Instant) -> bool {
         match cause {
-            Cause::Settled => match self.last_read {
-                Some(last) if now < last + WINDOW => {
-                    self.trailing = Some(last + WINDOW);
-                    false
+            Cause::Settled => {
+                // Met half-written, it is whole now: the next moment is as good as any.
+                let window = match self.failing {
+                    Some(_) => HALF_WINDOW,
+                    None => WINDOW,
+                };
+                match self.last_read {
+                    Some(last) if now < last + window => {
+                        self.trailing = Some(last + window);
+                        false
+                    }
+                    _ => true,
                 }
-                _ => true,
-            },
+            }
             Cause::Touched => {
                 self.trailing.get_or_insert(now + WINDOW);
                 false
@@ -87,13 +109,27 @@ impl Schedule {
     pub(crate) fn settled(&mut self) {
         self.retry = None;
         self.tries = 0;
+        self.failing = None;
         self.gone = None;
     }
 
     /// The content was not good and may be better soon. A try that is already
-    /// scheduled stands, so that a fast writer does not use them all up.
-    pub(crate) fn failed(&mut self, now: Instant) -> Patience {
+    /// scheduled stands, so that a fast writer does not use them all up; and
+    /// while the file is being written (`written_at`, its time, moves) the
+    /// tries begin anew.
+    pub(crate) fn failed(&mut self, now: Instant, written_at: i64) -> Patience {
         self.gone = None;
+        let failing = *self.failing.get_or_insert(Failing {
+            since: now,
+            written_at,
+        });
+        if failing.written_at != written_at && now < failing.since + REWRITTEN_FOR {
+            self.tries = 0;
+            self.failing = Some(Failing {
+                written_at,
+                ..failing
+            });
+        }
         if self.retry.is_some() {
             return Patience::Wait;
         }
@@ -105,6 +141,7 @@ impl Schedule {
             }
             None => {
                 self.tries = 0;
+                self.failing = None;
                 Patience::GiveUp
             }
         }
@@ -114,6 +151,7 @@ impl Schedule {
     pub(crate) fn missing(&mut self, now: Instant) -> bool {
         self.retry = None;
         self.tries = 0;
+        self.failing = None;
         let at = *self.gone.get_or_insert(now + GONE_AFTER);
         if at <= now {
             self.gone = None;
@@ -166,6 +204,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_met_half_written_is_read_when_its_writer_is_done() {
+        let (mut schedule, start) = (Schedule::default(), Instant::now());
+        schedule.reading(start);
+        schedule.failed(start, 1);
+        assert!(!schedule.on(Cause::Settled, start + MS));
+        assert_eq!(schedule.due(), Some(start + HALF_WINDOW));
+        assert!(schedule.on(Cause::Settled, start + HALF_WINDOW));
+    }
+
+    #[test]
     fn a_writer_that_never_closes_is_read_every_window() {
         let (mut schedule, start) = (Schedule::default(), Instant::now());
         for i in 0..99 {
@@ -179,9 +227,9 @@ mod tests {
         let (mut schedule, mut now) = (Schedule::default(), Instant::now());
         schedule.reading(now);
         for pause in RETRIES {
-            assert_eq!(schedule.failed(now), Patience::Wait);
+            assert_eq!(schedule.failed(now, 1), Patience::Wait);
             assert_eq!(
-                schedule.failed(now + MS),
+                schedule.failed(now + MS, 1),
                 Patience::Wait,
                 "a hint in between"
             );
@@ -189,8 +237,21 @@ mod tests {
             assert_eq!(schedule.due(), Some(now));
             schedule.reading(now);
         }
-        assert_eq!(schedule.failed(now), Patience::GiveUp);
+        assert_eq!(schedule.failed(now, 1), Patience::GiveUp);
         assert_eq!(schedule.due(), None);
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_not_broken_for_a_while() {
+        let (mut schedule, start) = (Schedule::default(), Instant::now());
+        let (mut now, mut written_at) = (start, 0);
+        while schedule.failed(now, written_at) == Patience::Wait {
+            now = schedule.due().unwrap();
+            written_at += 1;
+            schedule.reading(now);
+        }
+        assert!(now >= start + REWRITTEN_FOR);
+        assert!(now < start + 2 * REWRITTEN_FOR);
     }
 
     #[test]

@@ -100,12 +100,19 @@ impl Watches {
         }
     }
 
-    /// Forgets a directory that vanished, and all beneath it. Their watches
-    /// are dropped too: those of a directory that was moved live on otherwise.
+    /// Forgets a directory that vanished from a watched one, and all beneath
+    /// it. The watcher saw that too and has dropped their watches by itself.
     pub(crate) fn forget(&mut self, top: &Path) {
         for dir in self.beneath(top) {
             self.dirs.remove(&dir);
-            self.unwatch(&dir);
+        }
+    }
+
+    /// Stops watching a directory and all beneath it, where the watcher does
+    /// not do so by itself: the watches of a root that was moved live on.
+    pub(crate) fn remove_all(&mut self, top: &Path) {
+        for dir in self.beneath(top) {
+            self.remove(&dir);
         }
     }
 

@@ -71,13 +71,15 @@ COMMENT ON COLUMN event.message IS 'Why there is no content, for people.';
 COMMENT ON COLUMN event.document IS 'The content.';
 COMMENT ON COLUMN event.envelope IS 'Everything else of the event as received, so that it can be folded anew.';
 
+-- Tracks and builds are rewritten with every event: room on the page and rows
+-- that are not compressed below 8 KB make that cheap.
 CREATE TABLE track (
     host          text NOT NULL,
     producer      text NOT NULL,
     project_token text NOT NULL,
     fold          jsonb NOT NULL,
     PRIMARY KEY (host, producer, project_token)
-);
+) WITH (fillfactor = 60, toast_tuple_target = 8160);
 COMMENT ON TABLE track IS 'What the fold remembers of a producer in a project on a host, over its runs.';
 COMMENT ON COLUMN track.host IS 'Host name.';
 COMMENT ON COLUMN track.producer IS 'Producer name.';
@@ -106,7 +108,7 @@ CREATE TABLE build (
     acknowledged_at timestamptz,
     body          jsonb NOT NULL,
     UNIQUE (host, producer, project_token, run)
-);
+) WITH (fillfactor = 80, toast_tuple_target = 8160);
 CREATE UNIQUE INDEX build_by_seq ON build (seq);
 CREATE UNIQUE INDEX build_by_completed_seq ON build (completed_seq) WHERE completed_seq IS NOT NULL;
 CREATE UNIQUE INDEX build_by_opened_seq ON build (opened_seq);

@@ -6,6 +6,7 @@ mod check;
 mod duration;
 mod merge;
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -180,6 +181,20 @@ pub struct BadSetting {
     setting: &'static str,
     problem: String,
     expected: String,
+}
+
+impl Resolved {
+    /// Log lines go to stderr from here on, as these settings say.
+    pub fn start_logging(&self) {
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::new(&self.log))
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Json => builder.json().init(),
+            LogFormat::Text => builder.init(),
+        }
+    }
 }
 
 impl BadSetting {

@@ -14,6 +14,6 @@ mod writer;
 
 pub use config::Config;
 pub use nats::NatsTarget;
-pub use run::{migrate, run};
+pub use run::{listen, migrate, run};
 pub use store::DatabaseTarget;
 pub use web::healthcheck;

@@ -1,10 +1,10 @@
 //! `phaseline-aggregator`: settings, logging, then [`aggregator::run`] until a signal.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use aggregator::config::{Cli, Command, EXIT_USAGE, LogFormat, Resolved};
+use aggregator::config::{Cli, Command, EXIT_USAGE, Resolved};
 use clap::Parser as _;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -13,55 +13,39 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(told) => {
+            let code = if told.use_stderr() { EXIT_USAGE } else { 0 };
             let _ = told.print();
-            return if told.use_stderr() {
-                EXIT_USAGE.into()
-            } else {
-                ExitCode::SUCCESS
-            };
+            return code.into();
         }
     };
     let command = cli.command;
     let settings = match cli.resolve() {
         Ok(settings) => settings,
         Err(bad) => {
-            let _ =
-                std::io::Write::write_all(&mut std::io::stderr(), format!("{bad}\n").as_bytes());
+            let _ = writeln!(std::io::stderr(), "{bad}");
             return EXIT_USAGE.into();
         }
     };
-    start_logging(&settings);
-    let done = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime.block_on(carry_out(command, settings)),
-        Err(error) => Err(error.into()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    settings.start_logging();
+    let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::from);
+    let done = runtime.and_then(|runtime| runtime.block_on(carry_out(command, settings)));
+    let done = done.inspect_err(|error| tracing::error!("failed to {error:#}"));
+    done.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 async fn carry_out(command: Option<Command>, settings: Resolved) -> anyhow::Result<()> {
-    if command == Some(Command::Healthcheck) {
-        return aggregator::healthcheck(settings.listen).await;
-    }
-    let Some(config) = settings.config else {
-        anyhow::bail!("start: no database was named")
+    let config = match (command, settings.config) {
+        (Some(Command::Healthcheck), _) => return aggregator::healthcheck(settings.listen).await,
+        (_, None) => anyhow::bail!("start: no database was named"),
+        (Some(Command::Migrate), Some(config)) => {
+            return aggregator::migrate(&config.database).await;
+        }
+        (None, Some(config)) => config,
     };
-    if command == Some(Command::Migrate) {
-        return aggregator::migrate(&config.database).await;
-    }
-    let listener = TcpListener::bind(settings.listen).await?;
-    tracing::info!(address = %listener.local_addr()?, "listening");
-    let stop = CancellationToken::new();
-    let (ready, _) = oneshot::channel();
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
+    let listener = aggregator::listen(settings.listen).await?;
+    let (stop, (ready, _)) = (CancellationToken::new(), oneshot::channel());
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let mut running = std::pin::pin!(aggregator::run(config, listener, ready, stop.clone()));
     tokio::select! {
         ended = &mut running => return ended,
@@ -70,15 +54,4 @@ async fn carry_out(command: Option<Command>, settings: Resolved) -> anyhow::Resu
     }
     stop.cancel();
     running.await
-}
-
-fn start_logging(settings: &Resolved) {
-    let filter = tracing_subscriber::EnvFilter::new(&settings.log);
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Json => builder.json().init(),
-        LogFormat::Text => builder.init(),
-    }
 }

@@ -1,24 +1,19 @@
-//! The connection to NATS: settings, reconnecting, the stream and the
-//! writer's consumer. What the stream should be is written down here; a stream
-//! that differs is reported, never changed silently.
+//! The connection to NATS: settings, and reconnecting for ever. The stream and
+//! its consumer are in [`stream`].
+
+mod stream;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream;
-use async_nats::jetstream::consumer::pull;
-use async_nats::jetstream::consumer::{AckPolicy, Consumer};
-use async_nats::jetstream::context::{Context, ContextBuilder, GetStreamErrorKind};
-use async_nats::jetstream::stream::{
-    Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType, Stream,
-};
-use async_nats::jetstream::{ErrorCode, consumer};
+use async_nats::jetstream::context::{Context, ContextBuilder};
 use async_nats::{ConnectOptions, Event, ServerAddr};
-use protocol::event::MAX_EVENT_BYTES;
 use protocol::subject;
 use rand::RngExt as _;
 use tokio::sync::watch;
+
+pub(crate) use stream::{MAX_BATCH, ensure_stream, messages, renew_consumer};
 
 /// Keep-alive of the connection; it is given up when two are missed.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -29,24 +24,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Messages that wait in one subscription. A burst of presences of 2,000 hosts fits; more are
 /// dropped (and logged by the client), which costs nothing: they repeat.
 const SUBSCRIPTION_CAPACITY: usize = 4_096;
-/// The stream's limit, bytes: a million events. More would not start on a small machine, because the
-/// broker reserves it; at the limit it refuses (`discard: new`) and the agents keep their outboxes.
-const STREAM_MAX_BYTES: i64 = 1024 * 1024 * 1024;
-/// Within it the broker answers a repeated publish as duplicate. The record of duplicates is Postgres.
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-/// A message that was not acknowledged for so long comes again: twice the longest commit.
-const ACK_WAIT: Duration = Duration::from_secs(30);
-/// Messages that are delivered and not yet acknowledged: two batches.
-const MAX_ACK_PENDING: i64 = 2 * MAX_BATCH as i64;
-/// Largest batch, events: 500 cost 6 to 8 ms to commit, more per commit is not faster.
-pub(crate) const MAX_BATCH: usize = 500;
-/// Bytes that one pull asks for: two of the largest events, so that memory stays bounded.
-const PULL_BYTES: usize = 2 * MAX_EVENT_BYTES;
-/// The broker says that the consumer lives; two missed and it is made anew.
-const CONSUMER_HEARTBEAT: Duration = Duration::from_secs(5);
-/// A pull without messages is asked again.
-const PULL_EXPIRES: Duration = Duration::from_secs(30);
-
 /// Where NATS is and who we are there.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct NatsTarget {
@@ -138,17 +115,19 @@ fn percent_decoded(text: &str) -> String {
 
 /// A client that reconnects for ever, and whether it is connected now.
 #[derive(Clone)]
-pub struct Nats {
+pub(crate) struct Nats {
     /// The client, for subscriptions and publishing.
     pub client: async_nats::Client,
     /// True while connected.
     pub connected: watch::Receiver<bool>,
+    /// How often the connection was lost: a short loss may go unseen in `connected`.
+    pub losses: watch::Receiver<u64>,
 }
 
 impl Nats {
     /// Whether the connection stands.
     #[must_use]
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         *self.connected.borrow()
     }
 
@@ -160,7 +139,7 @@ impl Nats {
     }
 
     /// Events in the stream that are not committed yet; none when the broker does not tell.
-    pub async fn lag(&self) -> Option<u64> {
+    pub(crate) async fn lag(&self) -> Option<u64> {
         if !self.is_connected() {
             return None;
         }
@@ -174,10 +153,11 @@ impl Nats {
 ///
 /// # Errors
 /// When the URL is no address.
-pub async fn connect(target: &NatsTarget, name: &str) -> Result<Nats, BadNatsUrl> {
+pub(crate) async fn connect(target: &NatsTarget, name: &str) -> Result<Nats, BadNatsUrl> {
     let servers = target.servers()?;
     let (state, connected) = watch::channel(false);
-    let state = Arc::new(state);
+    let (lost, losses) = watch::channel(0);
+    let state = Arc::new((state, lost));
     let mut options = ConnectOptions::new()
         .name(name)
         .retry_on_initial_connect()
@@ -196,7 +176,11 @@ pub async fn connect(target: &NatsTarget, name: &str) -> Result<Nats, BadNatsUrl
     }
     // With `retry_on_initial_connect` the only error is an address that cannot be read.
     let client = options.connect(servers).await.map_err(|_| BadNatsUrl)?;
-    Ok(Nats { client, connected })
+    Ok(Nats {
+        client,
+        connected,
+        losses,
+    })
 }
 
 /// Doubles from 10 ms to the cap, half of it random, so that many clients do not come at once.
@@ -209,14 +193,15 @@ fn reconnect_delay(attempt: usize) -> Duration {
     Duration::from_millis(rand::rng().random_range(span / 2..=span))
 }
 
-fn note(state: &watch::Sender<bool>, event: &Event) {
+fn note((connected, losses): &(watch::Sender<bool>, watch::Sender<u64>), event: &Event) {
     match event {
         Event::Connected => {
-            state.send_replace(true);
+            connected.send_replace(true);
             tracing::info!("connected to NATS");
         }
         Event::Disconnected | Event::Closed => {
-            if state.send_replace(false) {
+            losses.send_modify(|count| *count += 1);
+            if connected.send_replace(false) {
                 tracing::warn!("lost the connection to NATS, reconnecting");
             }
         }
@@ -230,128 +215,6 @@ fn note(state: &watch::Sender<bool>, event: &Event) {
         Event::ClientError(error) => tracing::debug!(%error, "failed to reach NATS, trying again"),
         Event::LameDuckMode | Event::Draining => tracing::info!(%event, "NATS connection"),
     }
-}
-
-/// The stream as it should be.
-fn stream_config() -> StreamConfig {
-    StreamConfig {
-        name: subject::STREAM.to_owned(),
-        subjects: vec![subject::EVENTS.to_owned()],
-        description: Some("Observed changes of build files, until they are committed".to_owned()),
-        retention: RetentionPolicy::WorkQueue,
-        discard: DiscardPolicy::New,
-        storage: StorageType::File,
-        num_replicas: 1,
-        max_bytes: STREAM_MAX_BYTES,
-        max_message_size: i32::try_from(MAX_EVENT_BYTES).unwrap_or(i32::MAX),
-        duplicate_window: DUPLICATE_WINDOW,
-        ..StreamConfig::default()
-    }
-}
-
-/// The stream, and how it differs from what it should be (empty: it does not).
-pub(crate) struct EnsuredStream {
-    pub(crate) stream: Stream,
-    pub(crate) created: bool,
-    pub(crate) drift: Vec<String>,
-}
-
-/// Finds the stream, or creates it where it is missing.
-pub(crate) async fn ensure_stream(jetstream: &Context) -> Result<EnsuredStream, String> {
-    let wanted = stream_config();
-    let (stream, created) = match jetstream.get_stream(subject::STREAM).await {
-        Ok(stream) => (stream, false),
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(refusal)
-                if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-            {
-                jetstream
-                    .create_stream(wanted.clone())
-                    .await
-                    .map_err(|error| format!("create stream {}: {error}", subject::STREAM))?;
-                let stream = jetstream
-                    .get_stream(subject::STREAM)
-                    .await
-                    .map_err(|error| format!("read stream {}: {error}", subject::STREAM))?;
-                (stream, true)
-            }
-            _ => return Err(format!("read stream {}: {error}", subject::STREAM)),
-        },
-    };
-    let drift = drift(&wanted, &stream.cached_info().config);
-    Ok(EnsuredStream {
-        stream,
-        created,
-        drift,
-    })
-}
-
-/// One sentence fragment for each setting that matters and differs. The size
-/// and the number of replicas are the operator's to choose.
-fn drift(wanted: &StreamConfig, found: &StreamConfig) -> Vec<String> {
-    let mut drift = Vec::new();
-    let mut compare = |setting: &str, wanted: &dyn fmt::Debug, found: &dyn fmt::Debug| {
-        let (wanted, found) = (format!("{wanted:?}"), format!("{found:?}"));
-        if wanted != found {
-            drift.push(format!("{setting} is {found}, expected {wanted}"));
-        }
-    };
-    compare("subjects", &wanted.subjects, &found.subjects);
-    compare("retention", &wanted.retention, &found.retention);
-    compare("discard", &wanted.discard, &found.discard);
-    compare("storage", &wanted.storage, &found.storage);
-    compare(
-        "max_message_size",
-        &wanted.max_message_size,
-        &found.max_message_size,
-    );
-    compare(
-        "duplicate_window",
-        &wanted.duplicate_window,
-        &found.duplicate_window,
-    );
-    compare("max_age", &wanted.max_age, &found.max_age);
-    compare("max_messages", &-1_i64, &found.max_messages);
-    drift
-}
-
-/// Deletes the consumer of an earlier leader and makes it anew, so that all
-/// that is not acknowledged comes again, at once and in order.
-pub(crate) async fn renew_consumer(stream: &Stream) -> Result<Consumer<pull::Config>, String> {
-    if let Err(error) = stream.delete_consumer(subject::CONSUMER).await {
-        let missing = matches!(error.kind(), jetstream::stream::ConsumerErrorKind::JetStream(refusal)
-            if refusal.error_code() == ErrorCode::CONSUMER_NOT_FOUND);
-        if !missing {
-            return Err(format!("delete consumer {}: {error}", subject::CONSUMER));
-        }
-    }
-    stream
-        .create_consumer(pull::Config {
-            durable_name: Some(subject::CONSUMER.to_owned()),
-            description: Some("The leader: commits to Postgres, then acknowledges".to_owned()),
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: ACK_WAIT,
-            max_deliver: -1,
-            max_ack_pending: MAX_ACK_PENDING,
-            ..pull::Config::default()
-        })
-        .await
-        .map_err(|error| format!("create consumer {}: {error}", subject::CONSUMER))
-}
-
-/// The consumer's messages, pulled ahead within bounds.
-pub(crate) async fn messages(
-    consumer: &Consumer<pull::Config>,
-) -> Result<consumer::pull::Stream, String> {
-    consumer
-        .stream()
-        .max_messages_per_batch(MAX_BATCH)
-        .max_bytes_per_batch(PULL_BYTES)
-        .heartbeat(CONSUMER_HEARTBEAT)
-        .expires(PULL_EXPIRES)
-        .messages()
-        .await
-        .map_err(|error| format!("pull from consumer {}: {error}", subject::CONSUMER))
 }
 
 #[cfg(test)]
@@ -409,17 +272,5 @@ mod tests {
                 "{delay:?}"
             );
         }
-    }
-
-    #[test]
-    fn a_stream_that_differs_is_described() {
-        let mut found = stream_config();
-        found.max_messages = -1;
-        assert_eq!(drift(&stream_config(), &found), Vec::<String>::new());
-        found.discard = DiscardPolicy::Old;
-        assert_eq!(
-            drift(&stream_config(), &found),
-            ["discard is Old, expected New"]
-        );
     }
 }

@@ -1,14 +1,17 @@
 //! Wiring: which tasks there are, what they share, and in which order they end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::live::{self, Hub};
@@ -25,6 +28,9 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 /// First and longest wait before Postgres is asked again at start.
 const RETRY: Duration = Duration::from_millis(100);
 const RETRY_CAP: Duration = Duration::from_secs(2);
+
+/// The tasks without which there is no aggregator: one that fails ends the rest.
+type Parts = JoinSet<anyhow::Result<()>>;
 
 /// Runs the aggregator until `stop`. `ready` fires when `/readyz` answers 200
 /// for the first time. NATS or Postgres being away is waited for; `/healthz`
@@ -45,6 +51,7 @@ pub async fn run(
     let nats = nats::connect(&config.nats, "phaseline-aggregator")
         .await
         .map_err(|expected| anyhow!("use the NATS URL: expected {expected}"))?;
+    raise_file_limit();
     let metrics = Arc::new(Metrics::new());
     let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
     let (leads, leadership) = watch::channel(Leadership::None);
@@ -70,7 +77,7 @@ pub async fn run(
     );
     let connections = app.tasks.clone();
 
-    let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    let mut parts = Parts::new();
     let serving = web::serve(
         listener,
         web::router(app),
@@ -93,24 +100,51 @@ pub async fn run(
 
     let outcome = wait(&mut parts, &ending).await;
     ending.cancel();
+    let late = finish(parts, connections).await;
+    close(&nats).await;
+    outcome.and(late)
+}
+
+/// Waits for everything that was told to end.
+async fn finish(mut parts: Parts, connections: TaskTracker) -> anyhow::Result<()> {
     connections.close();
     let rest = async {
         let failed = drain(&mut parts).await;
         connections.wait().await;
         failed
     };
-    let late = match timeout(STOP_WITHIN, rest).await {
-        Ok(failed) => failed,
-        Err(_) => {
-            tracing::warn!(
-                limit_s = STOP_WITHIN.as_secs(),
-                "stopped without waiting for the last tasks"
-            );
-            Ok(())
-        }
+    timeout(STOP_WITHIN, rest).await.unwrap_or_else(|_| {
+        tracing::warn!(
+            limit_s = STOP_WITHIN.as_secs(),
+            "stopped without waiting for the last tasks"
+        );
+        Ok(())
+    })
+}
+
+/// Each browser takes a file descriptor, and the usual soft limit of 1,024 is
+/// less than we promise; the hard limit is the administrator's word.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
     };
-    close(&nats).await;
-    outcome.and(late)
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, limit = limit.current, "failed to raise the limit of open files");
+    }
+}
+
+/// Listens on an address.
+///
+/// # Errors
+/// When it cannot be had, e.g. because another program listens there.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listen on {address}"))?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    Ok(listener)
 }
 
 /// Brings the database's schema up to date.
@@ -180,12 +214,11 @@ async fn tell_ready(
 }
 
 /// Until the stop signal, or until a part failed.
-async fn wait(
-    parts: &mut JoinSet<anyhow::Result<()>>,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
+async fn wait(parts: &mut Parts, stop: &CancellationToken) -> anyhow::Result<()> {
     loop {
         let ended = tokio::select! {
+            // First, because the parts end by the same signal.
+            biased;
             () = stop.cancelled() => return Ok(()),
             ended = parts.join_next() => ended,
         };
@@ -199,7 +232,7 @@ async fn wait(
     }
 }
 
-async fn drain(parts: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+async fn drain(parts: &mut Parts) -> anyhow::Result<()> {
     let mut outcome = Ok(());
     while let Some(ended) = parts.join_next().await {
         let ended = ended

@@ -107,7 +107,10 @@ fn day(time: Timestamp, now: Timestamp) -> String {
     let text = time.to_string();
     let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
     let month = part(5..7).parse::<usize>().unwrap_or(1);
-    let month = MONTHS.get(month.wrapping_sub(1)).copied().unwrap_or_default();
+    let month = MONTHS
+        .get(month.wrapping_sub(1))
+        .copied()
+        .unwrap_or_default();
     if now.millis_since(time) < YEAR_MATTERS_MS {
         format!("{} {month}", part(8..10).trim_start_matches('0'))
     } else {

@@ -8,6 +8,7 @@ import { delay } from "./backoff.js";
 const SILENCE_MS = 35_000;
 /** After waking, one missed heartbeat is enough to ask anew. */
 const STALE_ON_WAKE_MS = 17_000;
+const JUST_WOKE_MS = 2000;
 const WATCH_EVERY_MS = 5000;
 const OPEN_TIMEOUT_MS = 10_000;
 const LOST_AFTER_TRIES = 3;
@@ -23,6 +24,7 @@ export class Connection {
   #retryAt = 0;
   #stopped = true;
   #wasOffline = false;
+  #wokeAt = 0;
 
   /** `since()`: newest seq or null; `onFrame(frame)`; `onState(state)`. */
   constructor({ since, onFrame, onState }) {
@@ -45,6 +47,7 @@ export class Connection {
   start() {
     this.#stopped = false;
     document.addEventListener("visibilitychange", () => document.hidden || this.#wake());
+    document.addEventListener("resume", () => this.#wake());
     window.addEventListener("focus", () => this.#wake());
     window.addEventListener("offline", () => (this.#wasOffline = true));
     window.addEventListener("online", () => this.#wake());
@@ -71,6 +74,7 @@ export class Connection {
 
   #wake() {
     if (this.#stopped) return;
+    this.#wokeAt = Date.now();
     const doubtful = this.#wasOffline || this.#silentFor() > STALE_ON_WAKE_MS;
     this.#wasOffline = false;
     if (this.#isLive() && !doubtful) return;
@@ -113,7 +117,14 @@ export class Connection {
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const since = this.since();
     if (since !== null) url.searchParams.set("since", String(since));
-    const socket = new WebSocket(url);
+    let socket;
+    try {
+      socket = new WebSocket(url);
+    } catch {
+      // Forbidden by the browser: plain HTTP may still be allowed.
+      this.#failed();
+      return;
+    }
     this.#socket = socket;
     this.#openTimer = setTimeout(() => this.#failed(), OPEN_TIMEOUT_MS);
     socket.onopen = () => this.#opened();
@@ -139,7 +150,9 @@ export class Connection {
     if (this.#stopped) return;
     this.#downSince ??= Date.now();
     this.#tries += 1;
-    const wait = delay(this.#tries);
+    // A tab that wakes learns only then that its socket was closed: no reason to wait.
+    const justWoke = this.#tries === 1 && Date.now() - this.#wokeAt < JUST_WOKE_MS;
+    const wait = justWoke ? 0 : delay(this.#tries);
     this.#retryAt = Date.now() + wait;
     this.#retryTimer = setTimeout(() => this.#connect(), wait);
     this.#judge();

@@ -4,7 +4,7 @@
 import { serverNow } from "./clock.js";
 import { clone, fieldsOf, setAttr, setHidden, setIcon, setKeyed, setList, setStamp, setText } from "./dom.js";
 import { UNKNOWN, bytes, count, exact, parse, precise, short } from "./format.js";
-import { hostHref } from "./model.js";
+import { hostHref, hostKey } from "./model.js";
 import { TITLE_CHARS, line } from "./text.js";
 
 const MAX_NOTICES = 4;
@@ -92,13 +92,13 @@ export class Hosts {
     const hosts = [...this.#store.hosts.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
     if (this.#ul) {
       this.#countOpen();
-      setKeyed(this.#ul, hosts, (host) => host.name, "data-host", () => clone("t-host"), (el, host) => this.#fill(el, host));
+      setKeyed(this.#ul, hosts, (host) => hostKey(host.name), "data-host", () => clone("t-host"), (el, host) => this.#fill(el, host));
       this.#drawNotices(hosts);
       setList(document.getElementById("roots"), hosts.flatMap((h) => (h.roots ?? []).map((root) => ({ ...root, host: h.name }))), () => clone("t-root"), fillRoot);
     }
-    for (const card of document.querySelectorAll("[data-host-card]")) {
-      const host = this.#store.hosts.get(card.dataset.hostCard);
-      if (host) fillCard(card, host);
+    for (const host of hosts) {
+      const card = document.querySelector(`[data-host-card="${hostKey(host.name)}"]`);
+      if (card) fillCard(card, host);
     }
   }
 
@@ -106,9 +106,9 @@ export class Hosts {
   builds() {
     if (!this.#ul) return;
     this.#countOpen();
-    for (const el of this.#ul.children) {
-      const host = this.#store.hosts.get(el.dataset.host);
-      if (host) this.#fill(el, host);
+    for (const host of this.#store.hosts.values()) {
+      const el = this.#ul.querySelector(`[data-host="${hostKey(host.name)}"]`);
+      if (el) this.#fill(el, host);
     }
   }
 

@@ -116,7 +116,7 @@ export function iteration(build) {
 /** 0 to 1, or null when unknown or no longer of interest. */
 export function progress(build) {
   if (typeof build.progress !== "number" || build.ended_at) return null;
-  return Math.min(1, Math.max(0, build.progress));
+  return Math.round(Math.min(1, Math.max(0, build.progress)) * 1000) / 1000;
 }
 
 function currentClass(state) {
@@ -256,15 +256,20 @@ export function prText(address) {
 
 const HOST_PLAIN = /[A-Za-z0-9.-]/;
 
-/** The page of a host: bytes other than letters, digits, dots and dashes as `_xx`. */
+/** The page of a host. */
 export function hostHref(name) {
-  if (/^\.*$/.test(name)) return `/hosts/${name.replaceAll(".", "_2e")}`;
+  return `/hosts/${hostKey(name)}`;
+}
+
+/** A host's name in addresses: bytes other than letters, digits, dots and dashes as `_xx`. */
+export function hostKey(name) {
+  if (/^\.*$/.test(name)) return name.replaceAll(".", "_2e");
   let out = "";
   for (const byte of new TextEncoder().encode(name)) {
     const c = String.fromCharCode(byte);
     out += byte < 128 && HOST_PLAIN.test(c) ? c : `_${byte.toString(16).padStart(2, "0")}`;
   }
-  return `/hosts/${out}`;
+  return out;
 }
 
 export function buildHref(id) {

@@ -15,6 +15,7 @@ export class Selection {
   #article = null;
   #events;
   #onChange;
+  #left = null;
   id = null;
 
   /** `onChange(build or null)`: for the title. */
@@ -112,6 +113,8 @@ export class Selection {
   }
 
   #show(build) {
+    // Where there is no room for both, the list goes away and forgets where it was.
+    if (!this.id) this.#left = { page: window.scrollY, list: document.getElementById("list").scrollTop };
     this.id = build.id;
     this.#article = makePanel(build);
     this.#aside.dataset.alive = "";
@@ -121,6 +124,7 @@ export class Selection {
     this.#aside.hidden = false;
     this.#main.classList.add("open");
     this.#list.select(build.id);
+    window.scrollTo(0, 0);
     this.#events.attach(this.#article, build);
   }
 
@@ -133,6 +137,10 @@ export class Selection {
     this.#main.classList.remove("open");
     this.#list.select(null);
     this.#onChange(null);
+    if (this.#left) {
+      document.getElementById("list").scrollTop = this.#left.list;
+      window.scrollTo(0, this.#left.page);
+    }
     row?.querySelector("a.row")?.focus({ preventScroll: true });
   }
 }

@@ -27,7 +27,7 @@ const READY_LIMIT: Duration = Duration::from_secs(120);
 const STOP_GRACE: Duration = Duration::from_secs(3);
 /// Room for the stream, whose own limit is lower. Said here because the
 /// server's default depends on the disk that happens to be free.
-const JETSTREAM_FILE_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+const JETSTREAM_FILE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Where and how to run it.
 #[derive(Debug, Clone)]
@@ -239,7 +239,7 @@ async fn launch(
 }
 
 /// The configuration, with the values that every nats-server of Phaseline has
-/// (deploy/nats-server.conf has them for compose): a message is on disk before
+/// (deploy/nats-server.conf has the same for compose): a message is on disk before
 /// it is acknowledged, and a lost peer is noticed within ten seconds.
 fn config_text(dir: &Path, port: Option<u16>, aggregator: &Secret, agent: &Secret) -> String {
     let quoted = |path: PathBuf| serde_json::Value::from(path.to_string_lossy()).to_string();
@@ -362,6 +362,28 @@ mod tests {
         assert!(text.contains(agent.reveal()));
         let fixed = config_text(Path::new("/n"), Some(4222), &aggregator, &agent);
         assert!(fixed.contains(r#"listen: "127.0.0.1:4222""#), "{fixed}");
+    }
+
+    #[test]
+    fn compose_runs_nats_with_the_same_values() {
+        let lines = |text: &str| -> std::collections::BTreeSet<String> {
+            let wanted = [
+                "sync_interval",
+                "max_",
+                "ping_",
+                "write_",
+                "publish",
+                "subscribe",
+            ];
+            text.lines()
+                .map(|line| line.trim().to_owned())
+                .filter(|line| wanted.iter().any(|key| line.starts_with(key)))
+                .collect()
+        };
+        let ours = config_text(Path::new("/n"), None, &Secret::random(), &Secret::random());
+        let compose = lines(include_str!("../../deploy/nats-server.conf"));
+        assert_eq!(compose.len(), 9, "{compose:?}");
+        assert_eq!(lines(&ours), compose);
     }
 
     #[test]

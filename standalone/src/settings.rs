@@ -11,17 +11,13 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::log::Log;
-use crate::units;
+
+mod check;
+
+pub(crate) use check::state_dir;
 
 /// Exit code of a bad setting (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
-
-const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
-const DEFAULT_RETENTION: &str = "90d";
-/// The limit of Linux, and of the agent.
-const LONGEST_HOST_BYTES: usize = 64;
-/// Below an hour the hourly deletion would decide, not the setting.
-const MIN_RETENTION: Duration = Duration::from_secs(3600);
 
 /// A setting that cannot be used; one sentence for people.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +43,8 @@ impl BadSetting {
 pub struct UpConfig {
     /// Where the dashboard and the API are served.
     pub listen: SocketAddr,
+    /// Names under which browsers may ask for it.
+    pub allowed_hosts: Vec<String>,
     /// Roots that are watched, absolute.
     pub watch: Vec<PathBuf>,
     /// Everything that is kept, absolute.
@@ -78,6 +76,9 @@ pub struct Settings {
     /// Address and port of the dashboard [default: 127.0.0.1:8080]
     #[arg(long, env = "PHASELINE_LISTEN", value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Names under which browsers reach the dashboard, comma-separated; localhost and plain addresses always work
+    #[arg(long, env = "PHASELINE_ALLOWED_HOSTS", value_name = "NAMES")]
+    allowed_hosts: Option<String>,
     /// Directory to watch; repeat it, or separate several by ':' [default: the current directory]
     #[arg(
         long,
@@ -143,6 +144,7 @@ impl Settings {
         Self {
             config: self.config,
             listen: first(self.listen, file.listen),
+            allowed_hosts: first(self.allowed_hosts, file.allowed_hosts),
             watch: if watch.is_empty() { file.watch } else { watch },
             state_dir: first(self.state_dir, file.state_dir),
             host: first(self.host, file.host),
@@ -165,17 +167,18 @@ impl Settings {
             self.watch
         };
         let config = UpConfig {
-            listen: check_listen(self.listen)?,
+            listen: check::listen(self.listen)?,
+            allowed_hosts: check::allowed_hosts(self.allowed_hosts.as_deref())?,
             watch: watch
                 .iter()
-                .map(|dir| absolute("PHASELINE_WATCH", dir))
+                .map(|dir| check::absolute("PHASELINE_WATCH", dir))
                 .collect::<Result<_, _>>()?,
-            state_dir: state_dir(self.state_dir)?,
-            host: check_host(self.host)?,
-            outbox_max: check_outbox_max(self.outbox_max)?,
-            prune: check_prune(self.prune)?,
-            max_depth: check_max_depth(self.max_depth)?,
-            retention: check_retention(self.retention)?,
+            state_dir: check::state_dir(self.state_dir)?,
+            host: check::host(self.host)?,
+            outbox_max: check::outbox_max(self.outbox_max)?,
+            prune: check::prune(self.prune)?,
+            max_depth: check::max_depth(self.max_depth)?,
+            retention: check::retention(self.retention)?,
             nats_server: self.nats_server,
             postgres_bin: self.postgres_bin,
         };
@@ -191,104 +194,6 @@ fn read_file(path: &Path) -> Result<Settings, BadSetting> {
     };
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
     toml::from_str(&text).map_err(|error| bad(error.message().to_owned()))
-}
-
-fn check_listen(listen: Option<String>) -> Result<SocketAddr, BadSetting> {
-    let text = listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
-    text.parse().map_err(|_| {
-        let expected = "an address and port such as 127.0.0.1:8080 or [::1]:8080";
-        BadSetting::value("PHASELINE_LISTEN", &text, expected)
-    })
-}
-
-/// The state directory as given, else the usual one.
-pub(crate) fn state_dir(given: Option<PathBuf>) -> Result<PathBuf, BadSetting> {
-    const NAME: &str = "PHASELINE_STATE_DIR";
-    if let Some(dir) = given {
-        return absolute(NAME, &dir);
-    }
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(base) = variable("XDG_STATE_HOME") {
-        return absolute(NAME, &PathBuf::from(base).join("phaseline"));
-    }
-    if rustix::process::geteuid().is_root() {
-        return Ok(PathBuf::from("/var/lib/phaseline"));
-    }
-    match variable("HOME") {
-        Some(home) => absolute(NAME, &PathBuf::from(home).join(".local/state/phaseline")),
-        None => Err(BadSetting {
-            setting: NAME,
-            problem: "not set, and there is no HOME".to_owned(),
-            expected: "a directory",
-        }),
-    }
-}
-
-fn absolute(setting: &'static str, path: &Path) -> Result<PathBuf, BadSetting> {
-    std::path::absolute(path)
-        .map_err(|_| BadSetting::value(setting, &path.to_string_lossy(), "a directory"))
-}
-
-fn check_host(host: Option<String>) -> Result<String, BadSetting> {
-    let name = host.unwrap_or_else(|| {
-        rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned()
-    });
-    if name.trim().is_empty()
-        || name.len() > LONGEST_HOST_BYTES
-        || name.chars().any(char::is_control)
-    {
-        let expected = "a name of 1 to 64 bytes without control characters";
-        return Err(BadSetting::value("PHASELINE_HOST", &name, expected));
-    }
-    Ok(name)
-}
-
-fn check_outbox_max(size: Option<String>) -> Result<u64, BadSetting> {
-    let Some(text) = size else {
-        return Ok(agent::config::OUTBOX_MAX);
-    };
-    units::bytes(&text)
-        .filter(|bytes| *bytes >= agent::config::OUTBOX_MIN)
-        .ok_or_else(|| {
-            let expected = "a size of at least 16MiB such as 512MiB or 2GiB";
-            BadSetting::value("PHASELINE_OUTBOX_MAX", &text, expected)
-        })
-}
-
-fn check_prune(names: Option<String>) -> Result<agent::Prune, BadSetting> {
-    let Some(text) = names else {
-        return Ok(agent::Prune::default());
-    };
-    agent::Prune::parse(&text).map_err(|entry| {
-        let expected = "names separated by commas such as .git,node_modules,project:target";
-        BadSetting::value("PHASELINE_PRUNE", &entry, expected)
-    })
-}
-
-fn check_max_depth(depth: Option<String>) -> Result<usize, BadSetting> {
-    let Some(text) = depth else {
-        return Ok(agent::config::MAX_DEPTH);
-    };
-    text.parse()
-        .ok()
-        .filter(|depth| (1..=agent::config::MAX_DEPTH_LIMIT).contains(depth))
-        .ok_or_else(|| {
-            let expected = "a number from 1 to 512";
-            BadSetting::value("PHASELINE_MAX_DEPTH", &text, expected)
-        })
-}
-
-fn check_retention(age: Option<String>) -> Result<Duration, BadSetting> {
-    let text = age.unwrap_or_else(|| DEFAULT_RETENTION.to_owned());
-    units::age(&text)
-        .filter(|age| *age >= MIN_RETENTION)
-        .ok_or_else(|| {
-            let expected = "an age of at least 1h such as 90d, 36h or 4w";
-            BadSetting::value("PHASELINE_RETENTION", &text, expected)
-        })
 }
 
 #[cfg(test)]
@@ -333,6 +238,11 @@ mod tests {
             ..Settings::default()
         };
         assert!(refused(host).starts_with("PHASELINE_HOST: "));
+        let hosts = Settings {
+            allowed_hosts: Some("a.example,b:80".to_owned()),
+            ..Settings::default()
+        };
+        assert!(refused(hosts).starts_with("PHASELINE_ALLOWED_HOSTS: \"b:80\""));
         let depth = Settings {
             max_depth: Some("0".to_owned()),
             ..Settings::default()

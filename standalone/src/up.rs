@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -51,8 +51,9 @@ pub async fn run(
         nats_user: NatsServer::AGENT_USER.to_owned(),
         nats_password_file: nats.agent_password_file(),
     };
+    let agent_config = agent_config(&config, &nats);
     let result = Parts::start(&config, listener, nats, postgres)
-        .run(&config.state_dir, &runtime_file, ready, &stop)
+        .run(agent_config, &config.state_dir, &runtime_file, ready, &stop)
         .await;
     RuntimeFile::remove(&config.state_dir);
     result
@@ -60,10 +61,11 @@ pub async fn run(
 
 /// Makes the state directory ours.
 async fn claim(state_dir: &Path) -> Result<DirLock> {
-    if !state_dir.exists() {
+    // An agent or an earlier start made it, or nobody yet; any other directory is somebody's, and stays as it is.
+    let marks = ["lock", "agent.lock"];
+    if !state_dir.exists() || marks.iter().any(|mark| state_dir.join(mark).exists()) {
         create_private_dir(state_dir)?;
-        // As root, Postgres' user must pass through it to its own directory. An
-        // existing directory is somebody's, and stays as it is.
+        // As root, Postgres' user must pass through it to its own directory.
         account::let_through(state_dir, account::choose(state_dir).await?).await?;
     }
     match DirLock::take(state_dir) {
@@ -120,11 +122,10 @@ async fn start_servers(config: &UpConfig) -> Result<(NatsServer, PostgresServer)
 /// Everything that runs, each with its own stop so that they end in order.
 struct Parts {
     tasks: TaskTracker,
-    agent: Part,
     aggregator: Part,
+    agent: Option<Part>,
     servers_stop: CancellationToken,
-    nats: JoinHandle<Result<()>>,
-    postgres: JoinHandle<Result<()>>,
+    servers: [AbortHandle; 2],
 }
 
 struct Part {
@@ -135,6 +136,7 @@ struct Part {
 }
 
 impl Parts {
+    /// The servers get their keepers, and the aggregator starts.
     fn start(
         config: &UpConfig,
         listener: TcpListener,
@@ -143,36 +145,48 @@ impl Parts {
     ) -> Self {
         let tasks = TaskTracker::new();
         let aggregator_config = aggregator_config(config, &nats, &postgres);
-        let agent_config = agent_config(config, &nats);
         let servers_stop = CancellationToken::new();
         Self {
-            agent: Part::start(&tasks, "agent", |ready, stop| {
-                agent::run(agent_config, ready, stop)
-            }),
             aggregator: Part::start(&tasks, "aggregator", |ready, stop| {
                 aggregator::run(aggregator_config, listener, ready, stop)
             }),
-            nats: tasks.spawn(supervise(nats, servers_stop.clone())),
-            postgres: tasks.spawn(supervise(postgres, servers_stop.clone())),
+            agent: None,
+            servers: [
+                tasks
+                    .spawn(supervise(nats, servers_stop.clone()))
+                    .abort_handle(),
+                tasks
+                    .spawn(supervise(postgres, servers_stop.clone()))
+                    .abort_handle(),
+            ],
             servers_stop,
             tasks,
         }
     }
 
+    /// Until `stop`, or until a part ends by itself; then everything else is stopped.
     async fn run(
         mut self,
+        agent_config: agent::Config,
         state_dir: &Path,
         runtime_file: &RuntimeFile,
         ready: oneshot::Sender<String>,
         stop: &CancellationToken,
     ) -> Result<()> {
         let life = async {
-            tokio::try_join!(self.agent.until_ready(), self.aggregator.until_ready())?;
+            self.aggregator.until_ready().await?;
+            // Only now, so that somebody hears its first presence: the host is on the page from the beginning.
+            let agent = self
+                .agent
+                .insert(Part::start(&self.tasks, "agent", |ready, stop| {
+                    agent::run(agent_config, ready, stop)
+                }));
+            agent.until_ready().await?;
             runtime_file.write(state_dir)?;
             // Whoever started us may not care.
             let _ = ready.send(runtime_file.page.clone());
             tokio::select! {
-                end = self.agent.end() => end,
+                end = agent.end() => end,
                 end = self.aggregator.end() => end,
             }
         };
@@ -183,18 +197,19 @@ impl Parts {
     }
 
     async fn stop(mut self) {
-        self.agent.stop(AGENT_GRACE).await;
+        if let Some(agent) = &mut self.agent {
+            agent.stop(AGENT_GRACE).await;
+        }
         self.aggregator.stop(AGGREGATOR_GRACE).await;
         self.servers_stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(SERVERS_GRACE, self.tasks.wait())
-            .await
-            .is_err()
-        {
+        let ended = tokio::time::timeout(SERVERS_GRACE, self.tasks.wait());
+        if ended.await.is_err() {
             tracing::warn!("the private servers did not end in time and are killed");
+            for server in &self.servers {
+                server.abort();
+            }
         }
-        self.nats.abort();
-        self.postgres.abort();
     }
 }
 
@@ -270,6 +285,7 @@ fn aggregator_config(
         },
     );
     aggregator.retention = config.retention;
+    aggregator.allowed_hosts.clone_from(&config.allowed_hosts);
     aggregator
 }
 

@@ -54,7 +54,7 @@ async fn follow(base: String, record: Arc<Mutex<Seen>>) {
         };
         if let Ok(client) = connected {
             loop {
-                let now = client.seen().clone();
+                let now = client.seen();
                 let over = now.over;
                 *record.lock().unwrap_or_else(PoisonError::into_inner) = now;
                 if over {

@@ -18,6 +18,9 @@ use crate::wait;
 /// Texts that a test sends; it sends a handful.
 const OUTGOING: usize = 16;
 
+/// Members that every frame of a build carries, changed or not.
+const EVERY_FRAME: [&str; 2] = ["seq", "last_updated"];
+
 /// A build as the stream has told it: members that are null are left out.
 pub type Told = Map<String, Value>;
 
@@ -125,7 +128,7 @@ impl Seen {
     fn patch(&mut self, frame: &Frame<Value>) {
         let empty = Map::new();
         let patch = frame.data.as_object().unwrap_or(&empty);
-        for member in ["id", "seq", "last_updated"] {
+        for member in EVERY_FRAME.into_iter().chain(["id"]) {
             if !patch.contains_key(member) {
                 self.breach(format!("a build_update without {member}: {}", frame.data));
             }
@@ -154,9 +157,16 @@ impl Seen {
         if again {
             self.breach(format!("build_complete came twice for {id}"));
         }
-        let told = self.builds.get_mut(id.as_str().unwrap_or_default());
-        if let (Some(told), Some(data)) = (told, frame.data.as_object()) {
-            apply(told, data);
+        // It says nothing that the frame before it did not say; its `seq` is its own.
+        let told = self.builds.get(id.as_str().unwrap_or_default());
+        let told = told.cloned().unwrap_or_default();
+        for (key, value) in without_nulls(&frame.data) {
+            if !EVERY_FRAME.contains(&key.as_str()) && told.get(&key) != Some(&value) {
+                self.breach(format!(
+                    "build_complete of {id} says {key}: {value}, and the build {:?}",
+                    told.get(&key)
+                ));
+            }
         }
     }
 
@@ -192,13 +202,18 @@ fn apply(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     }
 }
 
-/// A build without its null members, so that whole builds and patches compare.
+/// A build without its null members, in objects within it too: a merge patch
+/// cannot set a member to null, and unknown is null as well as missing. Arrays
+/// stay whole.
 #[must_use]
 pub fn without_nulls(build: &Value) -> Told {
     let members = build.as_object().cloned().unwrap_or_default();
-    members
-        .into_iter()
-        .filter(|(_, value)| !value.is_null())
+    let known = members.into_iter().filter(|(_, value)| !value.is_null());
+    known
+        .map(|(key, value)| match value {
+            Value::Object(_) => (key, Value::Object(without_nulls(&value))),
+            value => (key, value),
+        })
         .collect()
 }
 
@@ -211,12 +226,31 @@ pub fn comparable(build: &Value) -> Told {
     told
 }
 
+/// What a client was told and what the API says must agree.
+///
+/// # Errors
+/// The members in which they differ.
+pub fn agree(told: &Told, api: &Value) -> Result<(), String> {
+    let (told, api) = (comparable(&Value::Object(told.clone())), comparable(api));
+    let keys = told.keys().chain(api.keys());
+    let differ = keys.filter(|key| told.get(*key) != api.get(*key));
+    let lines: Vec<String> = differ
+        .map(|key| format!("{key}: told {:?}, API {:?}", told.get(key), api.get(key)))
+        .collect();
+    if lines.is_empty() {
+        Ok(())
+    } else {
+        Err(lines.join("\n"))
+    }
+}
+
 /// Equal but for the members that every frame carries.
 fn same(a: &Told, b: &Told) -> bool {
     let strip = |told: &Told| {
         let mut told = told.clone();
-        told.remove("seq");
-        told.remove("last_updated");
+        for key in EVERY_FRAME {
+            told.remove(key);
+        }
         told
     };
     strip(a) == strip(b)
@@ -310,8 +344,8 @@ impl Client {
 
     /// What was received so far.
     #[must_use]
-    pub fn seen(&self) -> MutexGuard<'_, Seen> {
-        lock(&self.seen)
+    pub fn seen(&self) -> Seen {
+        lock(&self.seen).clone()
     }
 
     /// Waits until what was received satisfies `probe`.
@@ -320,7 +354,7 @@ impl Client {
     /// When it never does.
     pub async fn until<T>(&self, what: &str, probe: impl Fn(&Seen) -> Option<T>) -> T {
         wait::eventually(what, async || {
-            let seen = self.seen();
+            let seen = lock(&self.seen);
             probe(&seen).ok_or_else(|| {
                 let last = seen.frames.iter().rev().take(3).collect::<Vec<_>>();
                 format!(
@@ -351,7 +385,7 @@ impl Client {
     /// Ends the connection and gives what it received.
     #[must_use]
     pub fn leave(self) -> Seen {
-        self.seen().clone()
+        self.seen()
     }
 
     /// The stream kept all its promises.

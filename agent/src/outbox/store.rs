@@ -3,7 +3,9 @@
 //! the group sync ([`super::sync`]) brings it to the disk.
 
 use std::ffi::OsStr;
+use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -95,6 +97,12 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        // SQLite would let everybody read it. What fails here fails there too, with a better error.
+        let _ = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path);
         let db = Connection::open(path)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
         db.pragma_update(None, "journal_mode", "wal")?;

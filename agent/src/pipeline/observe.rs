@@ -233,7 +233,9 @@ impl Pipeline {
             tracked.schedule.settled();
             return Ok(());
         }
-        if problem.may_pass && tracked.schedule.failed(look.now) == Patience::Wait {
+        if problem.may_pass
+            && tracked.schedule.failed(look.now, problem.meta.mtime_ns) == Patience::Wait
+        {
             return Ok(());
         }
         tracked.schedule.settled();

@@ -202,7 +202,7 @@ impl Pipeline {
             let was = self.roots[root].present;
             if was.is_some() && (now != was || !self.watches.has(&path)) {
                 tracing::info!(path = %path.display(), "root was replaced or is gone");
-                self.watches.forget(&path);
+                self.watches.remove_all(&path);
                 self.look_at(root);
             } else if was.is_none() && (now.is_some() || self.waits_elsewhere(root, &path)) {
                 self.look_at(root);

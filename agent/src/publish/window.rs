@@ -152,6 +152,11 @@ impl Window {
         self.paused_until = None;
     }
 
+    /// The last that was tried failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
     /// When to look again, if nothing else happens before.
     pub(crate) fn paused_until(&self) -> Option<Instant> {
         self.paused_until.filter(|_| !self.rows.is_empty())

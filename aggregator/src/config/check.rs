@@ -1,5 +1,6 @@
 //! Whether each setting can be used, before anything connects.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{
@@ -8,7 +9,6 @@ use super::{
 };
 use crate::nats::NatsTarget;
 use crate::store::{BadDatabaseUrl, DatabaseTarget};
-use std::net::SocketAddr;
 
 impl Settings {
     /// An empty variable, as compose files make them, is the same as none.
@@ -34,29 +34,8 @@ impl Settings {
     pub(super) fn check(self, needs_database: bool) -> Result<Resolved, BadSetting> {
         let listen = check_listen(self.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
         let log = check_log(self.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()))?;
-        let log_format = match self.log_format.as_deref() {
-            None | Some("text") => LogFormat::Text,
-            Some("json") => LogFormat::Json,
-            Some(other) => {
-                return Err(BadSetting::value(
-                    "PHASELINE_LOG_FORMAT",
-                    other,
-                    "text or json",
-                ));
-            }
-        };
-        let retention = match &self.retention {
-            None => Duration::from_secs(DEFAULT_RETENTION_DAYS * 86_400),
-            Some(text) => duration::parse(text)
-                .filter(|age| *age >= MIN_RETENTION)
-                .ok_or_else(|| {
-                    BadSetting::value(
-                        "PHASELINE_RETENTION",
-                        text,
-                        "an age of at least 1h such as 90d, 36h or 4w",
-                    )
-                })?,
-        };
+        let log_format = check_log_format(self.log_format.as_deref())?;
+        let retention = check_retention(self.retention.as_deref())?;
         let nats = NatsTarget {
             url: self.nats_url.unwrap_or_else(|| DEFAULT_NATS_URL.to_owned()),
             password: read_secret(
@@ -105,6 +84,32 @@ impl Settings {
             log,
             log_format,
         })
+    }
+}
+
+fn check_retention(text: Option<&str>) -> Result<Duration, BadSetting> {
+    let Some(text) = text else {
+        return Ok(Duration::from_secs(DEFAULT_RETENTION_DAYS * 86_400));
+    };
+    let age = duration::parse(text).filter(|age| *age >= MIN_RETENTION);
+    age.ok_or_else(|| {
+        BadSetting::value(
+            "PHASELINE_RETENTION",
+            text,
+            "an age of at least 1h such as 90d, 36h or 4w",
+        )
+    })
+}
+
+fn check_log_format(text: Option<&str>) -> Result<LogFormat, BadSetting> {
+    match text {
+        None | Some("text") => Ok(LogFormat::Text),
+        Some("json") => Ok(LogFormat::Json),
+        Some(other) => Err(BadSetting::value(
+            "PHASELINE_LOG_FORMAT",
+            other,
+            "text or json",
+        )),
     }
 }
 

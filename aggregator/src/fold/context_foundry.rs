@@ -259,9 +259,9 @@ fn summary(track: &mut Track, event: &Event, document: &Map<String, Value>) {
     }
     run.end(state, reason, at, EndedBy::Summary);
     take_over_summary(&mut run.build, document);
-    if state == BuildState::Completed {
-        run.build.progress = Some(1.0);
-    }
+    let number = run.build.phase_number.as_deref();
+    let number = number.and_then(PhaseNumber::parse);
+    run.build.progress = progress(run, &Meaning::Ends(state), number);
     track.silences.leave(at);
 }
 

@@ -263,6 +263,10 @@ fn beyond_fifty_a_second_the_newest_of_each_build_is_gathered() {
     assert_eq!(out.len(), 50);
     let waited = conflator.due().unwrap() - now;
     assert_eq!(waited, std::time::Duration::from_millis(200));
+    // Later there would be room for more, but nothing overtakes what waits.
+    let again = std::sync::Arc::clone(&changes[199]);
+    conflator.offer(again, now + waited, &mut out);
+    assert_eq!(out.len(), 50);
     conflator.flush(&mut out);
     let gathered: Vec<_> = out[50..]
         .iter()
@@ -275,7 +279,7 @@ fn beyond_fifty_a_second_the_newest_of_each_build_is_gathered() {
             (protocol::FrameType::Build, 200)
         ]
     );
-    assert_eq!(conflator.take_replaced(), 148);
+    assert_eq!(conflator.take_replaced(), 149);
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Store {
     ///
     /// # Errors
     /// When Postgres cannot be asked.
-    pub async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
+    pub(crate) async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
         let client = self.client().await?;
         let query = client
             .prepare_cached(
@@ -63,7 +63,7 @@ impl Store {
     ///
     /// # Errors
     /// When Postgres cannot be asked.
-    pub async fn dead_letter_count(&self) -> Result<u64, StoreError> {
+    pub(crate) async fn dead_letter_count(&self) -> Result<u64, StoreError> {
         let client = self.client().await?;
         let query = client
             .prepare_cached("SELECT count(*) AS n FROM dead_letter")

@@ -39,7 +39,7 @@ COMMENT ON COLUMN schema_migration.applied_at IS 'Database clock.';
 
 /// Why the schema is not ready.
 #[derive(Debug, thiserror::Error)]
-pub enum MigrateError {
+pub(crate) enum MigrateError {
     /// The database was migrated by a newer program.
     #[error(
         "use this database: it is at migration {database} and this program knows {program}; run the newer program, or restore the backup taken before the upgrade"
@@ -76,7 +76,7 @@ pub enum MigrateError {
 impl MigrateError {
     /// Trying again helps.
     #[must_use]
-    pub fn is_temporary(&self) -> bool {
+    pub(crate) fn is_temporary(&self) -> bool {
         matches!(self, Self::Store(StoreError::Unreachable(_)))
     }
 }
@@ -122,7 +122,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`MigrateError`]; `is_temporary` ones are worth another try.
-    pub async fn migrate(&self) -> Result<usize, MigrateError> {
+    pub(crate) async fn migrate(&self) -> Result<usize, MigrateError> {
         // No statement timeout: building an index may take long.
         let config = with_server_options(&self.config, "phaseline migrate", 0);
         let (mut client, connection) = config.connect(NoTls).await?;
@@ -232,7 +232,7 @@ mod tests {
                     table = rest.split_whitespace().next().unwrap_or_default();
                     let comment = format!("COMMENT ON TABLE {table} IS");
                     assert!(migration.sql.contains(&comment), "{comment}");
-                } else if line.starts_with(");") {
+                } else if line.starts_with(')') {
                     table = "";
                 } else if !table.is_empty() && line.starts_with("    ") {
                     let column = line.split_whitespace().next().unwrap_or_default();

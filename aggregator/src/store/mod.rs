@@ -20,13 +20,11 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
-pub use migrate::MigrateError;
-pub use read::ReadError;
-pub use snapshot::{ChangedBuild, Changes, MAX_SNAPSHOT_BUILDS, Snapshot};
-
 pub(crate) use dead_letter::DeadMessage;
 pub(crate) use fold_state::{LoadedTrack, TrackKey};
+pub(crate) use read::ReadError;
 pub(crate) use session::WriterSession;
+pub(crate) use snapshot::{Changes, MAX_SNAPSHOT_BUILDS};
 pub(crate) use write::{BuildRow, CommitError, Committed, EventRow, HostRow, Rows};
 
 /// Connections for reads: pages and resumes are short, and Postgres' default limit is 100.
@@ -114,7 +112,7 @@ fn with_server_options(config: &Config, name: &str, statement_timeout_ms: u32) -
     let own = format!(
         "-c statement_timeout={statement_timeout_ms} -c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS} \
          -c tcp_keepalives_idle={} -c tcp_keepalives_interval={} -c tcp_keepalives_count={KEEPALIVE_RETRIES} \
-         -c tcp_user_timeout={} -c timezone=UTC",
+         -c tcp_user_timeout={} -c timezone=UTC -c client_min_messages=warning",
         KEEPALIVE_IDLE.as_secs(),
         KEEPALIVE_INTERVAL.as_secs(),
         TCP_USER_TIMEOUT.as_millis(),
@@ -129,7 +127,7 @@ fn with_server_options(config: &Config, name: &str, statement_timeout_ms: u32) -
 
 /// Why Postgres gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// It cannot be reached, or the connection broke.
     #[error("reach postgres: {0}")]
     Unreachable(String),
@@ -199,7 +197,7 @@ fn describe(error: &tokio_postgres::Error) -> String {
 
 /// The database, for reads; the writer's session is made from it.
 #[derive(Clone)]
-pub struct Store {
+pub(crate) struct Store {
     pool: Pool,
     config: Config,
 }
@@ -209,7 +207,7 @@ impl Store {
     ///
     /// # Errors
     /// When the target cannot be used.
-    pub fn new(target: &DatabaseTarget) -> Result<Self, BadDatabaseUrl> {
+    pub(crate) fn new(target: &DatabaseTarget) -> Result<Self, BadDatabaseUrl> {
         let config = target.config()?;
         let manager = Manager::from_config(
             with_server_options(&config, "phaseline reader", STATEMENT_TIMEOUT_MS),
@@ -231,16 +229,6 @@ impl Store {
 
     async fn client(&self) -> Result<Object, StoreError> {
         Ok(self.pool.get().await?)
-    }
-
-    /// Whether Postgres answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        let client = self.client().await?;
-        client.simple_query("SELECT 1").await?;
-        Ok(())
     }
 }
 

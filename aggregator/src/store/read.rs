@@ -19,7 +19,7 @@ const MAX_QUERY_CHARS: usize = 200;
 
 /// Why a listing gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// The request is at fault; the text is a sentence for whoever made it.
     #[error("{0}")]
     BadFilter(String),
@@ -93,7 +93,7 @@ impl Store {
     ///
     /// # Errors
     /// When the filter is not valid, or Postgres cannot be asked.
-    pub async fn builds(&self, filter: &BuildFilter) -> Result<BuildPage, ReadError> {
+    pub(crate) async fn builds(&self, filter: &BuildFilter) -> Result<BuildPage, ReadError> {
         let checked = check(filter)?;
         let client = self.client().await?;
         let sql = format!(
@@ -135,7 +135,7 @@ impl Store {
     ///
     /// # Errors
     /// When Postgres cannot be asked.
-    pub async fn build(&self, id: &str) -> Result<Option<Build>, StoreError> {
+    pub(crate) async fn build(&self, id: &str) -> Result<Option<Build>, StoreError> {
         if id.contains('\0') {
             return Ok(None);
         }
@@ -152,7 +152,7 @@ impl Store {
     ///
     /// # Errors
     /// When Postgres cannot be asked.
-    pub async fn events(
+    pub(crate) async fn events(
         &self,
         build_id: &str,
         after: Option<i64>,
@@ -192,7 +192,7 @@ impl Store {
     ///
     /// # Errors
     /// When Postgres cannot be asked.
-    pub async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
+    pub(crate) async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
         let client = self.client().await?;
         let query = client.prepare_cached(rows::HOSTS).await?;
         let found = client.query(&query, &[]).await?;
@@ -203,7 +203,7 @@ impl Store {
     ///
     /// # Errors
     /// When Postgres cannot be asked.
-    pub async fn host(&self, name: &str) -> Result<Option<Host>, StoreError> {
+    pub(crate) async fn host(&self, name: &str) -> Result<Option<Host>, StoreError> {
         if name.contains('\0') {
             return Ok(None);
         }
@@ -215,18 +215,6 @@ impl Store {
             .await?;
         let row = client.query_opt(&query, &[&name]).await?;
         row.as_ref().map(rows::host).transpose()
-    }
-
-    /// The newest committed change.
-    ///
-    /// # Errors
-    /// When Postgres cannot be asked.
-    pub async fn seq(&self) -> Result<u64, StoreError> {
-        let client = self.client().await?;
-        let query = client
-            .prepare_cached("SELECT seq FROM change_counter")
-            .await?;
-        rows::count(&client.query_one(&query, &[]).await?, "seq")
     }
 }
 

@@ -15,7 +15,8 @@ use super::{STATEMENT_TIMEOUT_MS, Store, StoreError, describe, with_server_optio
 /// Postgres' advisory lock of the leader; "phaselin" in ASCII.
 const LEADER_LOCK: i64 = 0x7068_6173_656c_696e;
 /// A waiting follower asks anew so often: a statement that waits for days would keep Postgres from vacuuming.
-const LOCK_SLICE_MS: u32 = 5_000;
+const LOCK_SLICE_MS: u32 = 60_000;
+
 pub(super) struct Statements {
     pub(super) advance: Statement,
     pub(super) events: Statement,

@@ -9,11 +9,11 @@ use super::rows::{self, BUILD_COLUMNS};
 use super::{Store, StoreError};
 
 /// Builds in a snapshot; beyond it the newest are shown and `truncated` says so.
-pub const MAX_SNAPSHOT_BUILDS: usize = 1_000;
+pub(crate) const MAX_SNAPSHOT_BUILDS: usize = 1_000;
 
 /// The current set: builds not ended, ended within 24 h, failed and not acknowledged.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Newest first, at most [`MAX_SNAPSHOT_BUILDS`].
     pub builds: Vec<Build>,
     /// All hosts, by name.
@@ -26,7 +26,7 @@ pub struct Snapshot {
 
 /// A build that changed.
 #[derive(Debug, Clone)]
-pub struct ChangedBuild {
+pub(crate) struct ChangedBuild {
     /// As it is now.
     pub build: Build,
     /// seq of its `build_complete`; none while it is open.
@@ -35,7 +35,7 @@ pub struct ChangedBuild {
 
 /// What changed after a seq.
 #[derive(Debug, Clone)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// By seq of their last change.
     pub builds: Vec<ChangedBuild>,
     /// By seq.
@@ -56,7 +56,7 @@ impl Store {
     ///
     /// # Errors
     /// When Postgres cannot be asked.
-    pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let mut client = self.client().await?;
         let transaction = client
             .build_transaction()
@@ -90,7 +90,11 @@ impl Store {
     ///
     /// # Errors
     /// When Postgres cannot be asked.
-    pub async fn changes_since(&self, seq: u64, limit: u32) -> Result<Option<Changes>, StoreError> {
+    pub(crate) async fn changes_since(
+        &self,
+        seq: u64,
+        limit: u32,
+    ) -> Result<Option<Changes>, StoreError> {
         let mut client = self.client().await?;
         let transaction = client
             .build_transaction()

@@ -46,9 +46,9 @@ struct Sources {
     backlog: u64,
 }
 
-async fn until(connected: &mut watch::Receiver<bool>, wanted: bool) {
-    // The sender lives as long as the client; without it there is nothing to wait for any more.
-    if connected.wait_for(|now| *now == wanted).await.is_err() {
+/// The sender lives as long as the client; without it there is nothing to wait for any more.
+async fn or_never<T, E>(wait: impl Future<Output = Result<T, E>>) {
+    if wait.await.is_err() {
         std::future::pending::<()>().await;
     }
 }
@@ -60,8 +60,10 @@ impl Leader {
         tokio::select! {
             () = stop.cancelled() => return Interrupt::Stop,
             () = self.db.closed() => return Interrupt::Lost(Lost("the connection to Postgres closed".to_owned())),
-            () = until(&mut connected, true) => {}
+            () = or_never(connected.wait_for(|connected| *connected)) => {}
         }
+        let mut losses = self.nats.losses.clone();
+        losses.mark_unchanged();
         let sources = tokio::select! {
             () = stop.cancelled() => return Interrupt::Stop,
             sources = self.open_sources() => sources,
@@ -78,7 +80,7 @@ impl Leader {
         super::publish::announce(&self.nats, self.seq).await;
         let mut duties = Duties::begin(Instant::now(), sources.backlog);
         self.hosts.hear_all(Instant::now());
-        let ended = self.take(&mut sources, &mut duties, connected, stop).await;
+        let ended = self.take(&mut sources, &mut duties, losses, stop).await;
         let Err(interrupt) = ended;
         if matches!(interrupt, Interrupt::Stop) {
             // What was acknowledged should be so before the connection closes.
@@ -133,7 +135,7 @@ impl Leader {
         &mut self,
         sources: &mut Sources,
         duties: &mut Duties,
-        mut connected: watch::Receiver<bool>,
+        mut losses: watch::Receiver<u64>,
         stop: &CancellationToken,
     ) -> Result<std::convert::Infallible, Interrupt> {
         let nats = |reason: &str| Interrupt::Nats {
@@ -147,7 +149,7 @@ impl Leader {
                 biased;
                 () = stop.cancelled() => return Err(Interrupt::Stop),
                 () = self.db.closed() => return Err(Lost("the connection to Postgres closed".to_owned()).into()),
-                () = until(&mut connected, false) => return Err(nats("the connection to NATS was lost")),
+                () = or_never(losses.changed()) => return Err(nats("the connection to NATS was lost")),
                 presence = sources.presences.next() => match presence {
                     Some(message) => self.on_presence(&message).await?,
                     None => return Err(nats("the subscription to presences ended")),

@@ -140,7 +140,11 @@ impl Leader {
         };
         self.metrics.writer.presences.inc();
         let Some(judged) = self.hosts.judge(&presence, Instant::now(), clock()) else {
-            tracing::debug!(host = presence.host, "a presence was not believed");
+            self.metrics.writer.bad_presences.inc();
+            tracing::debug!(
+                host = presence.host,
+                "a presence of an earlier start, or of one host too many, was not believed"
+            );
             return Ok(());
         };
         if let Some((first, second)) = &judged.rivals {

@@ -30,7 +30,7 @@ use leader::{Leader, Lost};
 /// First wait after the lead was lost or Postgres could not be reached.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// Longest wait: a database that comes back is used within this time.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 /// How often old rows are deleted.
 const RETIRE_EVERY: Duration = Duration::from_secs(3600);
 /// Between two batches of deletes, so that commits go first.
@@ -38,7 +38,7 @@ const RETIRE_PAUSE: Duration = Duration::from_millis(200);
 
 /// Whether this replica writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leadership {
+pub(crate) enum Leadership {
     /// It cannot even ask: Postgres is away, or the program is starting or stopping.
     None,
     /// Another one leads; this one waits.
@@ -48,7 +48,7 @@ pub enum Leadership {
 }
 
 /// What the writer needs from its surroundings.
-pub struct WriterParts {
+pub(crate) struct WriterParts {
     /// Where to commit. The schema must be ready.
     pub store: Store,
     /// Where events come from and changes go to.
@@ -64,12 +64,12 @@ pub struct WriterParts {
 /// For tests of "committed, then killed before the acknowledgement": with
 /// `PHASELINE_FAIL_POINT=after_commit:N` the process aborts there, at its Nth batch.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct FailPoint(Option<u32>);
+pub(crate) struct FailPoint(Option<u32>);
 
 impl FailPoint {
     /// From the environment; anything else than the above is no fail point.
     #[must_use]
-    pub fn from_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         let text = std::env::var("PHASELINE_FAIL_POINT").unwrap_or_default();
         Self(
             text.strip_prefix("after_commit:")
@@ -90,7 +90,7 @@ impl FailPoint {
 
 /// Runs until `stop`; a batch that has begun is committed and acknowledged first.
 /// Postgres or NATS being away is waited for.
-pub async fn run(
+pub(crate) async fn run(
     parts: WriterParts,
     leadership: watch::Sender<Leadership>,
     stop: CancellationToken,
@@ -104,11 +104,19 @@ pub async fn run(
             break;
         };
         let wait = backoff.mul_f64(rand::rng().random_range(0.5..=1.0));
-        tracing::warn!(
-            reason,
-            retry_in_ms = wait.as_millis(),
-            "this replica does not write: trying again"
-        );
+        // Said once for an outage, not for each attempt.
+        if backoff == FIRST_BACKOFF {
+            tracing::warn!(
+                reason,
+                "this replica does not write for now: trying again until it does"
+            );
+        } else {
+            tracing::debug!(
+                reason,
+                retry_in_ms = wait.as_millis(),
+                "still failed to write"
+            );
+        }
         backoff = (backoff * 2).min(LONGEST_BACKOFF);
         tokio::select! {
             () = stop.cancelled() => break,
@@ -164,7 +172,11 @@ async fn lead(
                 if worked {
                     backoff = FIRST_BACKOFF;
                 }
-                tracing::warn!(reason, "no events for now: beginning anew with NATS");
+                if backoff == FIRST_BACKOFF {
+                    tracing::warn!(reason, "no events for now: beginning anew with NATS");
+                } else {
+                    tracing::debug!(reason, "still no events");
+                }
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),
                     () = leader.db.closed() => return Err(Lost("the connection to Postgres closed".to_owned())),

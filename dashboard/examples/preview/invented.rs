@@ -42,7 +42,7 @@ impl Scene {
                 .map(|(i, row)| build(i, row, now))
                 .collect(),
             Self::Many => (0..300)
-                .map(|i| build(i, &ROWS[i % ROWS.len()], now))
+                .map(|i| build(i, ROWS[i % ROWS.len()], now))
                 .collect(),
             Self::Hostile => hostile(now),
             Self::NoBuilds | Self::NoHosts => Vec::new(),
@@ -63,188 +63,21 @@ impl Scene {
 }
 
 /// Project, host, state, phase, number, test runs, minutes running, seconds silent, dollars, branch.
-type Row = (
-    &'static str,
-    &'static str,
-    &'static str,
-    usize,
-    &'static str,
-    u64,
-    i64,
-    i64,
-    Option<f64>,
-    &'static str,
-);
-
-const ROWS: [Row; 14] = [
-    (
-        "checkout-api",
-        "build-03",
-        "stalled",
-        3,
-        "4/7",
-        3,
-        52,
-        1080,
-        Some(4.12),
-        "feature/idempotency",
-    ),
-    (
-        "weather-web",
-        "build-01",
-        "failed",
-        3,
-        "4/6",
-        5,
-        64,
-        720,
-        Some(6.80),
-        "main",
-    ),
-    (
-        "tennis-scoring",
-        "build-06",
-        "unknown",
-        1,
-        "2/6",
-        0,
-        21,
-        540,
-        Some(0.94),
-        "main",
-    ),
-    (
-        "phaseline-docs",
-        "build-02",
-        "running",
-        2,
-        "3/7",
-        0,
-        14,
-        2,
-        Some(1.37),
-        "docs/tour",
-    ),
-    (
-        "adw-3af4a34d",
-        "build-02",
-        "running",
-        3,
-        "4/8",
-        1,
-        31,
-        1,
-        Some(3.05),
-        "feature-issue-83",
-    ),
-    (
-        "billing-worker",
-        "build-04",
-        "running",
-        0,
-        "1/6",
-        0,
-        1,
-        4,
-        Some(0.08),
-        "fix/rounding",
-    ),
-    (
-        "landing-page",
-        "build-05",
-        "running",
-        4,
-        "4.5/8",
-        2,
-        26,
-        11,
-        Some(2.44),
-        "main",
-    ),
-    (
-        "parser-fuzz",
-        "build-05",
-        "running",
-        2,
-        "3/5",
-        0,
-        100,
-        3,
-        Some(9.71),
-        "nightly",
-    ),
-    (
-        "etl-backfill",
-        "build-07",
-        "running",
-        3,
-        "3/4",
-        1,
-        8,
-        95,
-        None,
-        "main",
-    ),
-    (
-        "auth-service",
-        "build-04",
-        "completed",
-        6,
-        "7/7",
-        2,
-        42,
-        1200,
-        Some(5.16),
-        "release/2.3",
-    ),
-    (
-        "todo-cli",
-        "build-01",
-        "completed",
-        5,
-        "6/6",
-        1,
-        19,
-        2100,
-        Some(1.20),
-        "main",
-    ),
-    (
-        "image-resizer",
-        "build-03",
-        "cancelled",
-        2,
-        "3/6",
-        0,
-        6,
-        3100,
-        Some(0.61),
-        "main",
-    ),
-    (
-        "invoice-pdf",
-        "build-07",
-        "completed",
-        6,
-        "7/7",
-        1,
-        33,
-        5100,
-        Some(3.90),
-        "main",
-    ),
-    (
-        "old-notes",
-        "build-01",
-        "unknown",
-        1,
-        "2/7",
-        0,
-        10,
-        900_000,
-        None,
-        "main",
-    ),
+const ROWS: [&str; 14] = [
+    "checkout-api|build-03|stalled|3|4/7|3|52|1080|4.12|feature/idempotency",
+    "weather-web|build-01|failed|3|4/6|5|64|720|6.80|main",
+    "tennis-scoring|build-06|unknown|1|2/6|0|21|540|0.94|main",
+    "phaseline-docs|build-02|running|2|3/7|0|14|2|1.37|docs/tour",
+    "adw-3af4a34d|build-02|running|3|4/8|1|31|1|3.05|feature-issue-83",
+    "billing-worker|build-04|running|0|1/6|0|1|4|0.08|fix/rounding",
+    "landing-page|build-05|running|4|4.5/8|2|26|11|2.44|main",
+    "parser-fuzz|build-05|running|2|3/5|0|100|3|9.71|nightly",
+    "etl-backfill|build-07|running|3|3/4|1|8|95||main",
+    "auth-service|build-04|completed|6|7/7|2|42|1200|5.16|release/2.3",
+    "todo-cli|build-01|completed|5|6/6|1|19|2100|1.20|main",
+    "image-resizer|build-03|cancelled|2|3/6|0|6|3100|0.61|main",
+    "invoice-pdf|build-07|completed|6|7/7|1|33|5100|3.90|main",
+    "old-notes|build-01|unknown|1|2/7|0|10|900000||main",
 ];
 
 const PHASES: [&str; 7] = [
@@ -257,8 +90,15 @@ const PHASES: [&str; 7] = [
     "Feedback",
 ];
 
-fn build(i: usize, row: &Row, now: Timestamp) -> Build {
-    let (project, host, state, at, number, tests, minutes, silent, cost, branch) = *row;
+fn build(i: usize, row: &str, now: Timestamp) -> Build {
+    let cells: Vec<&str> = row.split('|').collect();
+    let text = |at: usize| cells.get(at).copied().unwrap_or_default();
+    let number = |at: usize| text(at).parse::<i64>().unwrap_or_default();
+    let (project, host, state, branch) = (text(0), text(1), text(2), text(9));
+    let (tests, minutes, silent) = (number(5), number(6), number(7));
+    let at = usize::try_from(number(3)).unwrap_or_default();
+    let cost: Option<f64> = text(8).parse().ok();
+    let number = text(4);
     let changed = now.plus_millis(-silent * 1000);
     let started = changed.plus_millis(-minutes * 60_000);
     let ended = matches!(state, "completed" | "failed" | "cancelled").then_some(changed);
@@ -337,7 +177,7 @@ fn hostile(now: Timestamp) -> Vec<Build> {
         .iter()
         .enumerate()
         .map(|(i, word)| {
-            let mut build = build(i, &ROWS[i + 2], now);
+            let mut build = build(i, ROWS[i + 2], now);
             build.project.clone_from(word);
             build.host.clone_from(word);
             build.branch = Some(word.clone());

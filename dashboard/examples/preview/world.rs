@@ -53,7 +53,7 @@ impl World {
     pub(crate) fn snapshot(&self) -> String {
         let inner = self.lock();
         let data = json!({"builds": inner.builds, "hosts": inner.hosts, "alerts": []});
-        frame("snapshot", data, "sync", inner.seq)
+        frame("snapshot", &data, "sync", inner.seq)
     }
 
     /// For ever: one build after the other goes on.
@@ -84,7 +84,7 @@ impl World {
         for key in ["id", "seq", "last_updated"] {
             patch.insert(key.to_owned(), after[key].clone());
         }
-        let mut frames = vec![frame("build_update", Value::Object(patch), "event", seq)];
+        let mut frames = vec![frame("build_update", &Value::Object(patch), "event", seq)];
         if build.has_ended() {
             let mut end = Map::new();
             for key in [
@@ -105,7 +105,7 @@ impl World {
             end.insert("seq".to_owned(), json!(inner.seq));
             frames.push(frame(
                 "build_complete",
-                Value::Object(end),
+                &Value::Object(end),
                 "event",
                 inner.seq,
             ));
@@ -162,7 +162,7 @@ fn object(build: &Build) -> Map<String, Value> {
     }
 }
 
-fn frame(kind: &str, data: Value, source: &str, seq: u64) -> String {
+fn frame(kind: &str, data: &Value, source: &str, seq: u64) -> String {
     json!({"type": kind, "data": data, "timestamp": now(), "source": source, "seq": seq})
         .to_string()
 }

@@ -13,7 +13,7 @@ use crate::source::{ListError, Source};
 use crate::text;
 use crate::view::Moment;
 use crate::view::blank::Blank;
-use crate::view::row::Row;
+use crate::view::row::{Row, opt};
 
 /// Builds on a page.
 const PER_PAGE: u32 = 50;
@@ -56,13 +56,13 @@ pub(crate) async fn show<S: Source>(
     let hosts = source.hosts().await.unwrap_or_default();
     let moment = Moment::new(now(), &hosts);
     let mut shell = Shell::new("History · Phaseline", "history", moment.now);
-    shell.q = filter.q.clone().unwrap_or_default();
+    shell.q = opt(filter.q.as_deref());
     let template = HistoryPage {
         shell,
         blank: Blank::new(),
         states: states(filter.state.as_deref()),
         hosts: host_choices(&hosts, filter.host.as_deref()),
-        producer: filter.producer.clone().unwrap_or_default(),
+        producer: opt(filter.producer.as_deref()),
         filtered: [&filter.q, &filter.state, &filter.host, &filter.producer]
             .iter()
             .any(|part| part.is_some()),
@@ -101,6 +101,8 @@ fn host_choices(hosts: &[Host], chosen: Option<&str>) -> Vec<Choice> {
     let unlisted = chosen.filter(|name| !hosts.iter().any(|host| host.name == *name));
     names
         .chain(unlisted)
+        // A form cannot carry these, so they are not offered.
+        .filter(|name| !name.chars().any(char::is_control))
         .map(|name| Choice {
             value: name.to_owned(),
             label: text::attribute(name),

@@ -60,11 +60,12 @@ impl LivePage {
             (None, 0) => "Phaseline".to_owned(),
             (None, needs) => format!("({needs}) Phaseline"),
         };
-        let hosts: Vec<HostView> = overview
+        let mut hosts: Vec<HostView> = overview
             .hosts
             .iter()
             .map(|host| HostView::new(host, &overview.builds, overview.now))
             .collect();
+        hosts.sort_by(|a, b| a.name.cmp(&b.name));
         let mut notices: Vec<Notice> = hosts.iter().flat_map(|h| h.notices.clone()).collect();
         notices.sort_by_key(|notice| notice.class);
         let more_notices = notices.len().saturating_sub(MAX_NOTICES);

@@ -102,7 +102,7 @@ fn superseded(build: &Build, newest: &HashMap<&str, u32>) -> bool {
 fn sort(kind: Kind, builds: &mut [&Build], moment: &Moment) {
     match kind {
         Kind::Needs => {
-            builds.sort_by_key(|b| (urgency(b.state), Reverse(moment.updated(b)), b.id.clone()))
+            builds.sort_by_key(|b| (urgency(b.state), Reverse(moment.updated(b)), b.id.clone()));
         }
         Kind::Running => builds.sort_by_key(|b| (Reverse(b.started_at), b.id.clone())),
         Kind::Found => builds.sort_by_key(|b| (Reverse(moment.updated(b)), b.id.clone())),

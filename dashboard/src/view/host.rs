@@ -16,7 +16,8 @@ const OFFSET_NOISE_MS: i64 = 1_000;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostView {
     pub(crate) name: String,
-    pub(crate) raw_name: String,
+    /// Its name as in addresses: what the script finds it by.
+    pub(crate) key: String,
     pub(crate) href: String,
     pub(crate) state: &'static str,
     /// Beside the name: builds under way, or since when it is away.
@@ -66,7 +67,7 @@ impl HostView {
         let away = host.state != HostState::Up;
         Self {
             name: text::line(&host.name, text::NAME_CHARS),
-            raw_name: host.name.clone(),
+            key: link::host_segment(&host.name),
             href: link::host(&host.name),
             state: host.state.word(),
             note: note(host.state, open),

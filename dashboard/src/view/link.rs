@@ -23,15 +23,19 @@ pub(crate) fn query(text: &str) -> String {
     out
 }
 
-/// The page of a host: as in build ids, other bytes as `_xx`, and so are the
-/// dots of a name of nothing but dots.
+/// The page of a host.
 pub(crate) fn host(name: &str) -> String {
-    let segment = if name.bytes().all(|byte| byte == b'.') {
+    format!("/hosts/{}", host_segment(name))
+}
+
+/// A host's name in addresses: as in build ids, other bytes as `_xx`, and so
+/// are the dots of a name of nothing but dots.
+pub(crate) fn host_segment(name: &str) -> String {
+    if name.bytes().all(|byte| byte == b'.') {
         name.replace('.', "_2e")
     } else {
         subject::url_name(name)
-    };
-    format!("/hosts/{segment}")
+    }
 }
 
 /// The name in the address that [`host`] made; none when it made no such one.

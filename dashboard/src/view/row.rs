@@ -24,6 +24,7 @@ pub(crate) struct Row {
     pub(crate) iteration: String,
     pub(crate) elapsed: Stamp,
     pub(crate) progress: String,
+    pub(crate) progress_title: String,
     pub(crate) cost: String,
     pub(crate) age: Stamp,
 }
@@ -49,6 +50,7 @@ impl Row {
             iteration: iteration(build),
             elapsed: elapsed(build, moment),
             progress: progress(build),
+            progress_title: progress_title(build),
             cost: cost(build),
             age: age(build, moment),
         }
@@ -79,6 +81,13 @@ pub(crate) fn progress(build: &Build) -> String {
         Some(progress) if build.ended_at.is_none() => format!("{:.3}", progress.clamp(0.0, 1.0)),
         _ => String::new(),
     }
+}
+
+fn progress_title(build: &Build) -> String {
+    build.progress.map_or_else(String::new, |progress| {
+        let percent = progress.clamp(0.0, 1.0) * 100.0;
+        format!("{percent:.0} %, by the producer's numbers")
+    })
 }
 
 pub(crate) fn cost(build: &Build) -> String {

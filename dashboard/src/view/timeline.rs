@@ -1,7 +1,7 @@
 //! The timeline of a build: a lane for each phase, from when it was first seen
 //! to when it was left, in thousandths of the whole.
 
-use protocol::{Build, Phase, PhaseState, Timestamp};
+use protocol::{Build, BuildState, Phase, PhaseState, Timestamp};
 
 use super::Moment;
 use super::track;
@@ -18,9 +18,26 @@ pub(crate) struct Lane {
     pub(crate) name: String,
     pub(crate) class: &'static str,
     pub(crate) title: String,
+    /// With signs of life.
+    pub(crate) known: Bar,
+    /// Since the last of them.
+    pub(crate) silent: Bar,
+    pub(crate) duration: String,
+}
+
+/// A part of a lane, in thousandths.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Bar {
     pub(crate) x: i64,
     pub(crate) width: i64,
-    pub(crate) duration: String,
+}
+
+/// What all lanes share, in the host's time.
+struct Scale {
+    from: Option<Timestamp>,
+    to: Timestamp,
+    now: Timestamp,
+    silent_from: Option<Timestamp>,
 }
 
 /// The lanes and the times at both ends.
@@ -43,45 +60,58 @@ impl Timeline {
         });
         let starts = phases.iter().filter_map(|phase| phase.started_at);
         let ends = phases.iter().filter_map(|phase| phase.ended_at);
-        let from = starts.chain(build.started_at).min();
-        let to = ends.chain([host_now]).max();
-        let cells = track::lane_cells(build);
+        let stalled = build.state == BuildState::Stalled;
+        let scale = Scale {
+            from: starts.chain(build.started_at).min(),
+            to: ends.fold(host_now, Timestamp::max),
+            now: host_now,
+            silent_from: build.alive_at.or(build.observed_at).filter(|_| stalled),
+        };
         let lanes = phases
             .iter()
-            .zip(cells)
-            .map(|(phase, cell)| lane(phase, cell, from, to, host_now))
+            .zip(track::lane_cells(build))
+            .map(|(phase, cell)| lane(phase, cell, &scale))
             .collect();
-        Self { lanes, from, to }
+        Self {
+            lanes,
+            from: scale.from,
+            to: Some(scale.to),
+        }
     }
 }
 
-fn lane(
-    phase: &Phase,
-    cell: track::Cell,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-    host_now: Timestamp,
-) -> Lane {
+fn lane(phase: &Phase, cell: track::Cell, scale: &Scale) -> Lane {
     let end = match (phase.ended_at, phase.state) {
         (Some(end), _) => Some(end),
-        (None, PhaseState::Running | PhaseState::Failed) => Some(host_now),
+        (None, PhaseState::Running | PhaseState::Failed) => Some(scale.now),
         (None, _) => None,
     };
-    let (mut x, mut width, mut duration) = (0, 0, format::UNKNOWN.to_owned());
-    if let (Some(from), Some(to), Some(start), Some(end)) = (from, to, phase.started_at, end) {
-        let whole = to.millis_since(from).max(1);
-        let thousandths = |time: Timestamp| time.millis_since(from).saturating_mul(1000) / whole;
-        width = (thousandths(end) - thousandths(start)).clamp(MIN_BAR, 1000);
-        x = thousandths(start).clamp(0, 1000 - width);
-        duration = format::precise(end.millis_since(start));
-    }
-    Lane {
+    let mut lane = Lane {
         name: text::line(&phase.name, text::NAME_CHARS),
         class: cell.class,
         title: cell.title,
-        x,
+        duration: format::UNKNOWN.to_owned(),
+        ..Lane::default()
+    };
+    let (Some(from), Some(start), Some(end)) = (scale.from, phase.started_at, end) else {
+        return lane;
+    };
+    lane.duration = format::precise(end.millis_since(start));
+    let quiet = scale
+        .silent_from
+        .filter(|since| lane.class == "w" && *since > start && *since < end);
+    lane.known = bar(from, scale.to, start, quiet.unwrap_or(end));
+    lane.silent = quiet.map_or_else(Bar::default, |since| bar(from, scale.to, since, end));
+    lane
+}
+
+fn bar(from: Timestamp, to: Timestamp, start: Timestamp, end: Timestamp) -> Bar {
+    let whole = to.millis_since(from).max(1);
+    let thousandths = |time: Timestamp| time.millis_since(from).saturating_mul(1000) / whole;
+    let width = (thousandths(end) - thousandths(start)).clamp(MIN_BAR, 1000);
+    Bar {
+        x: thousandths(start).clamp(0, 1000 - width),
         width,
-        duration,
     }
 }
 
@@ -96,11 +126,27 @@ mod tests {
         let moment = Moment::new(samples::now(), &[]);
         build.phases[0].ended_at = Some(samples::now().plus_millis(-59_999));
         let timeline = Timeline::new(&build, &moment);
-        assert_eq!((timeline.lanes[0].x, timeline.lanes[0].width), (0, MIN_BAR));
+        let bar = Bar {
+            x: 0,
+            width: MIN_BAR,
+        };
+        assert_eq!(timeline.lanes[0].known, bar);
         build.phases[0].started_at = Some(Timestamp::from_millis(i64::MAX));
         build.phases[0].ended_at = Some(Timestamp::from_millis(i64::MIN));
-        let lane = &Timeline::new(&build, &moment).lanes[0];
-        assert!(lane.x >= 0 && lane.x + lane.width <= 1000);
+        let bar = Timeline::new(&build, &moment).lanes[0].known;
+        assert!(bar.x >= 0 && bar.x + bar.width <= 1000);
+    }
+
+    #[test]
+    fn silence_is_drawn_apart() {
+        let mut build = samples::build(1, "Test");
+        build.state = BuildState::Stalled;
+        build.alive_at = Some(samples::now().plus_millis(-30_000));
+        let lane = &Timeline::new(&build, &Moment::new(samples::now(), &[])).lanes[0];
+        assert_eq!(
+            (lane.known.width, lane.silent.x, lane.silent.width),
+            (500, 500, 500)
+        );
     }
 
     #[test]
@@ -109,7 +155,7 @@ mod tests {
         build.phases[0].state = PhaseState::Completed;
         build.phases[0].started_at = None;
         let timeline = Timeline::new(&build, &Moment::new(samples::now(), &[]));
-        assert_eq!(timeline.lanes[0].width, 0);
+        assert_eq!(timeline.lanes[0].known.width, 0);
         assert_eq!(timeline.lanes[0].duration, "—");
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use harness::fixtures;
 use harness::follower::Follower;
 use harness::oracle::{Truth, faults};
-use harness::stream::comparable;
+use harness::stream::agree;
 use harness::system::System;
 use harness::wait::{check, eventually_within};
 use harness::writer::{Manner, PHASE, Project};
@@ -199,8 +199,7 @@ async fn assert_follows(system: &System, follower: &Follower) {
             for build in api.builds().await? {
                 let raw = api.raw_build(&build.id).await?;
                 let told = seen.builds.get(&build.id).cloned().unwrap_or_default();
-                let (told, raw) = (comparable(&told.into()), comparable(&raw));
-                check(told == raw, || format!("{told:?}\nand not\n{raw:?}"))?;
+                agree(&told, &raw)?;
             }
             Ok(())
         },

@@ -154,9 +154,8 @@ async fn whole_numbers_that_no_double_holds_are_two_states_and_kept_exactly() {
         let path = format!("/api/v1/builds/{}/events", project.build_id(HOST, 1));
         eventually("the number as it was written", async || {
             let answer = api.get(&path).await?;
-            check(answer.body.contains(&format!("\"stamp\":{number}")), || {
-                answer.body.clone()
-            })
+            let body = answer.body.replace(' ', "");
+            check(body.contains(&format!("\"stamp\":{number}")), || body)
         })
         .await;
     }

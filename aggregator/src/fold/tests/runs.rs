@@ -245,3 +245,19 @@ fn a_found_summary_and_a_found_phase_file_are_one_build_when_their_times_agree()
     );
     assert_eq!(play.build().phase.as_deref(), Some("Test"));
 }
+
+#[test]
+fn a_corrected_summary_corrects_the_verdict_and_the_progress_but_not_the_end() {
+    let mut play = Play::new();
+    play.phase("Test", "4/7", "testing");
+    play.summary(json!({"status":"completed"}));
+    let ended = play.build().ended_at;
+    assert_eq!(play.build().progress, Some(1.0));
+    let outcome = play.summary(json!({"status":"tests_failed_max_iterations"}));
+    assert_eq!(
+        (play.build().state, play.build().ended_at),
+        (BuildState::Failed, ended)
+    );
+    assert_eq!(play.build().progress, Some(3.0 / 7.0));
+    assert!(outcome.ended.is_empty(), "it ended once");
+}

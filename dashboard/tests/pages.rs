@@ -1,0 +1,200 @@
+//! The pages as a browser gets them: first paint, hostile content, ways onward.
+
+mod support;
+
+use protocol::{BuildState, Timestamp};
+use support::{Fake, build, get, host};
+
+/// Everything that could become markup, an attribute, or a mess.
+const HOSTILE: [&str; 7] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)' style='color:red",
+    "</title></textarea></template><svg onload=alert(1)>",
+    "\u{202e}\u{2066}rtl\u{0}\u{1b}[31m",
+    "{{ 7 }}{% if true %}",
+    "javascript:alert(1)",
+];
+
+#[tokio::test]
+async fn no_text_of_a_producer_becomes_markup_on_any_page() {
+    let mut fake = Fake::default();
+    for (run, word) in (1..).zip(HOSTILE) {
+        fake.builds.push(build(run, word));
+        fake.hosts.push(host(word));
+    }
+    let pages = [
+        "/",
+        "/history",
+        "/hosts",
+        "/system",
+        "/nothing",
+        "/history?q=%3Cscript%3E%22%27&state=%3Cb%3E",
+    ];
+    let mut paths: Vec<String> = pages.iter().map(|path| (*path).to_owned()).collect();
+    paths.extend(
+        fake.builds
+            .iter()
+            .map(|build| format!("/builds/{}", build.id)),
+    );
+    for path in paths {
+        let answer = get(&fake, &path).await;
+        support::assert_safe(&path, &answer.body);
+    }
+}
+
+#[tokio::test]
+async fn texts_of_10_kb_are_cut_and_not_repeated_everywhere() {
+    let mut fake = Fake::default();
+    fake.builds.push(build(1, &"x".repeat(10_000)));
+    let answer = get(&fake, "/").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.len() < 80_000, "{}", answer.body.len());
+}
+
+#[tokio::test]
+async fn the_first_paint_has_the_groups_in_order_and_says_how_many_need_somebody() {
+    let mut fake = Fake::default();
+    for (run, state) in (1..).zip([
+        BuildState::Completed,
+        BuildState::Running,
+        BuildState::Stalled,
+        BuildState::Failed,
+    ]) {
+        let mut build = build(run, "x");
+        build.id = format!("h-{run:016}-1");
+        build.run = 1;
+        build.state = state;
+        if state == BuildState::Completed {
+            build.ended_at = Some(build.last_updated);
+        }
+        fake.builds.push(build);
+    }
+    let page = get(&fake, "/").await.body;
+    let order: Vec<usize> = [
+        "h-0000000000000003-1",
+        "h-0000000000000004-1",
+        "h-0000000000000002-1",
+        "h-0000000000000001-1",
+    ]
+    .iter()
+    .map(|id| {
+        page.find(&format!("data-build=\"{id}\""))
+            .expect("every build has a row")
+    })
+    .collect();
+    assert!(order.is_sorted(), "{order:?}");
+    assert!(page.contains("<title>(2) Phaseline</title>"));
+    assert!(page.contains("data-seq=\"42\""));
+}
+
+#[tokio::test]
+async fn ages_are_coloured_and_what_ended_is_final() {
+    let mut fake = Fake::default();
+    for (run, seconds, ended) in [
+        (1, 2, false),
+        (2, 12, false),
+        (3, 300, false),
+        (4, 300, true),
+    ] {
+        let mut build = build(run, "x");
+        let time = Timestamp::from_millis(support::now().as_millis() - seconds * 1000);
+        build.id = format!("h-{run:016}-1");
+        build.run = 1;
+        build.changed_at = Some(time);
+        build.observed_at = Some(time);
+        build.last_updated = time;
+        if ended {
+            build.state = BuildState::Completed;
+            build.ended_at = Some(time);
+        }
+        fake.builds.push(build);
+    }
+    let page = get(&fake, "/").await.body;
+    for (run, class) in [(1, "fresh"), (2, "aging"), (3, "old"), (4, "final")] {
+        let row = page
+            .split(&format!("data-build=\"h-{run:016}-1\""))
+            .nth(1)
+            .expect("a row");
+        let row = row.split("</li>").next().expect("its end");
+        assert!(
+            row.contains(&format!("class=\"num age {class}\"")),
+            "{run} {row}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_build_has_its_own_page_with_its_events() {
+    let mut fake = Fake::default();
+    fake.builds.push(build(3, "checkout"));
+    let answer = get(&fake, "/builds/h-0011223344556677-3").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.contains("data-panel=\"h-0011223344556677-3\""));
+    assert!(answer.body.contains("data-event=\"1\""));
+    assert!(answer.body.contains("<title>checkout · Phaseline</title>"));
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_404_with_a_way_onward() {
+    for path in ["/builds/nobody-1", "/hosts/nobody", "/no/such/page"] {
+        let answer = get(&Fake::default(), path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.body.contains("class=\"button\" href=\"/"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_database_a_page_says_so_in_plain_words() {
+    let fake = Fake {
+        away: true,
+        ..Fake::default()
+    };
+    for path in ["/", "/history", "/hosts"] {
+        let answer = get(&fake, path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(answer.body.contains("Nothing is lost"), "{path}");
+    }
+    assert_eq!(get(&fake, "/system").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_empty_page_says_what_is_watched_and_what_to_do() {
+    let mut fake = Fake::default();
+    let page = get(&fake, "/").await.body;
+    assert!(page.contains("data-kind=\"no-hosts\"") && page.contains("phaseline-agent"));
+    fake.hosts.push(host("build-01"));
+    let page = get(&fake, "/").await.body;
+    assert!(page.contains("data-kind=\"no-builds\""));
+    assert!(page.contains("/srv/build-01") && page.contains("make demo"));
+}
+
+#[tokio::test]
+async fn a_host_is_found_by_the_address_we_make_and_by_its_name() {
+    let mut fake = Fake::default();
+    fake.hosts.push(host("my_host"));
+    fake.hosts.push(host(".."));
+    for path in ["/hosts/my_5fhost", "/hosts/my_host", "/hosts/_2e_2e"] {
+        assert_eq!(get(&fake, path).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn static_files_are_kept_for_ever_under_their_hash_and_only_there() {
+    let fake = Fake::default();
+    let page = get(&fake, "/").await.body;
+    let script = page
+        .split("src=\"")
+        .nth(2)
+        .and_then(|rest| rest.split('"').next())
+        .expect("a script");
+    let answer = get(&fake, script).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.head.contains("immutable") && answer.head.contains("text/javascript"));
+    let other = get(&fake, "/assets/0000000000000000/main.js").await;
+    assert!(other.head.contains("no-store"));
+    assert_eq!(
+        get(&fake, "/assets/0000000000000000/secret").await.status,
+        404
+    );
+}

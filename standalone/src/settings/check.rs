@@ -1,0 +1,129 @@
+//! Each setting's text to its value.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::BadSetting;
+use crate::units;
+
+/// Below an hour the hourly deletion would decide, not the setting.
+const MIN_RETENTION: Duration = Duration::from_secs(3600);
+/// The limit of Linux, and of the agent.
+const LONGEST_HOST_BYTES: usize = 64;
+const DEFAULT_RETENTION: &str = "90d";
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+pub(super) fn listen(listen: Option<String>) -> Result<SocketAddr, BadSetting> {
+    let text = listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
+    text.parse().map_err(|_| {
+        let expected = "an address and port such as 127.0.0.1:8080 or [::1]:8080";
+        BadSetting::value("PHASELINE_LISTEN", &text, expected)
+    })
+}
+
+pub(super) fn allowed_hosts(names: Option<&str>) -> Result<Vec<String>, BadSetting> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    names
+        .unwrap_or("")
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            if name.chars().all(plain) {
+                return Ok(name.to_ascii_lowercase());
+            }
+            let expected = "host names without port such as builds.example.org";
+            Err(BadSetting::value("PHASELINE_ALLOWED_HOSTS", name, expected))
+        })
+        .collect()
+}
+
+/// The state directory as given, else the usual one.
+pub(crate) fn state_dir(given: Option<PathBuf>) -> Result<PathBuf, BadSetting> {
+    const NAME: &str = "PHASELINE_STATE_DIR";
+    if let Some(dir) = given {
+        return absolute(NAME, &dir);
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(base) = variable("XDG_STATE_HOME") {
+        return absolute(NAME, &PathBuf::from(base).join("phaseline"));
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/phaseline"));
+    }
+    match variable("HOME") {
+        Some(home) => absolute(NAME, &PathBuf::from(home).join(".local/state/phaseline")),
+        None => Err(BadSetting {
+            setting: NAME,
+            problem: "not set, and there is no HOME".to_owned(),
+            expected: "a directory",
+        }),
+    }
+}
+
+pub(super) fn absolute(setting: &'static str, path: &Path) -> Result<PathBuf, BadSetting> {
+    std::path::absolute(path)
+        .map_err(|_| BadSetting::value(setting, &path.to_string_lossy(), "a directory"))
+}
+
+pub(super) fn host(host: Option<String>) -> Result<String, BadSetting> {
+    let name = host.unwrap_or_else(|| {
+        rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned()
+    });
+    if name.trim().is_empty()
+        || name.len() > LONGEST_HOST_BYTES
+        || name.chars().any(char::is_control)
+    {
+        let expected = "a name of 1 to 64 bytes without control characters";
+        return Err(BadSetting::value("PHASELINE_HOST", &name, expected));
+    }
+    Ok(name)
+}
+
+pub(super) fn outbox_max(size: Option<String>) -> Result<u64, BadSetting> {
+    let Some(text) = size else {
+        return Ok(agent::config::OUTBOX_MAX);
+    };
+    units::bytes(&text)
+        .filter(|bytes| *bytes >= agent::config::OUTBOX_MIN)
+        .ok_or_else(|| {
+            let expected = "a size of at least 16MiB such as 512MiB or 2GiB";
+            BadSetting::value("PHASELINE_OUTBOX_MAX", &text, expected)
+        })
+}
+
+pub(super) fn prune(names: Option<String>) -> Result<agent::Prune, BadSetting> {
+    let Some(text) = names else {
+        return Ok(agent::Prune::default());
+    };
+    agent::Prune::parse(&text).map_err(|entry| {
+        let expected = "names separated by commas such as .git,node_modules,project:target";
+        BadSetting::value("PHASELINE_PRUNE", &entry, expected)
+    })
+}
+
+pub(super) fn max_depth(depth: Option<String>) -> Result<usize, BadSetting> {
+    let Some(text) = depth else {
+        return Ok(agent::config::MAX_DEPTH);
+    };
+    text.parse()
+        .ok()
+        .filter(|depth| (1..=agent::config::MAX_DEPTH_LIMIT).contains(depth))
+        .ok_or_else(|| {
+            let expected = "a number from 1 to 512";
+            BadSetting::value("PHASELINE_MAX_DEPTH", &text, expected)
+        })
+}
+
+pub(super) fn retention(age: Option<String>) -> Result<Duration, BadSetting> {
+    let text = age.unwrap_or_else(|| DEFAULT_RETENTION.to_owned());
+    units::age(&text)
+        .filter(|age| *age >= MIN_RETENTION)
+        .ok_or_else(|| {
+            let expected = "an age of at least 1h such as 90d, 36h or 4w";
+            BadSetting::value("PHASELINE_RETENTION", &text, expected)
+        })
+}
