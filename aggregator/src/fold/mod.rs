@@ -24,6 +24,10 @@ pub use track::Track;
 
 /// What is folded: an agent's event, or what the leader's timer found.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "folded one at a time, never kept in numbers"
+)]
 pub enum Fact {
     /// From an agent.
     Observed(Event),

@@ -100,10 +100,15 @@ impl Track {
                 (Effect::Folded, None)
             }
         };
-        self.outcome(before, effect, superseded)
+        self.outcome(before.as_ref(), effect, superseded.as_ref())
     }
 
-    fn outcome(&self, before: Option<Build>, effect: Effect, superseded: Option<Build>) -> Outcome {
+    fn outcome(
+        &self,
+        before: Option<&Build>,
+        effect: Effect,
+        superseded: Option<&Build>,
+    ) -> Outcome {
         let mut outcome = Outcome {
             effect,
             build_id: self
@@ -124,14 +129,11 @@ impl Track {
                 outcome.ended.push(after.id.clone());
             }
         };
-        if let Some(superseded) = &superseded {
-            compare(before.as_ref(), superseded);
+        if let Some(superseded) = superseded {
+            compare(before, superseded);
         }
         if let Some(after) = self.current() {
-            compare(
-                before.as_ref().filter(|before| before.id == after.id),
-                after,
-            );
+            compare(before.filter(|before| before.id == after.id), after);
         }
         outcome
     }

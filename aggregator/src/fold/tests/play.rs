@@ -1,14 +1,11 @@
 //! Plays a row of writes into a track.
 
 use protocol::event::EVENT_VERSION;
-use protocol::{
-    AgentId, Build, BuildState, Document, Event, EventKind, PhaseState, ProjectToken, Timestamp,
-    Unreadable, UnreadableReason,
-};
+use protocol::{AgentId, Build, Document, Event, EventKind, ProjectToken, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::fold::{Effect, Fact, Outcome, TimerFact, TimerKind, Track};
+use crate::fold::{Fact, Outcome, TimerFact, TimerKind, Track};
 
 /// Plays writes into a track, one second apart.
 pub(super) struct Play {
@@ -67,6 +64,10 @@ impl Play {
         self.track.fold(&Fact::Observed(event))
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "rows of writes read better without &"
+    )]
     pub(super) fn state(&mut self, document: Value) -> Outcome {
         let event = self.content("current-phase.json", &document);
         self.fold(event)
@@ -76,6 +77,10 @@ impl Play {
         self.state(json!({"session_id":"weather","current_phase":phase,"phase_number":number,"status":status,"test_iteration":0}))
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "rows of writes read better without &"
+    )]
     pub(super) fn summary(&mut self, document: Value) -> Outcome {
         let event = self.content("session-summary.json", &document);
         self.fold(event)
