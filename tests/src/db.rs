@@ -53,7 +53,7 @@ impl Database {
     /// # Errors
     /// When Postgres or the table is not there.
     pub async fn events(&self) -> Result<Vec<EventRow>, String> {
-        let client = self.connect().await.map_err(|e| e.to_string())?;
+        let client = self.connect().await.map_err(told)?;
         let rows = client
             .query(
                 "SELECT id, agent, boot::text, seq, host, project_token, build_id, kind, file, late, found, hash, document::text \
@@ -61,7 +61,7 @@ impl Database {
                 &[],
             )
             .await
-            .map_err(|e| e.to_string())?;
+            .map_err(told)?;
         Ok(rows.iter().map(event_row).collect())
     }
 
@@ -70,14 +70,14 @@ impl Database {
     /// # Errors
     /// When Postgres or the table is not there, or a body is no build.
     pub async fn builds(&self) -> Result<Vec<BuildRow>, String> {
-        let client = self.connect().await.map_err(|e| e.to_string())?;
+        let client = self.connect().await.map_err(told)?;
         let rows = client
             .query(
                 "SELECT body::text, opened_seq, seq, completed_seq, state FROM build ORDER BY opened_seq",
                 &[],
             )
             .await
-            .map_err(|e| e.to_string())?;
+            .map_err(told)?;
         let build = |row: &tokio_postgres::Row| {
             let body: String = row.get(0);
             Ok(BuildRow {
@@ -96,12 +96,9 @@ impl Database {
     /// # Errors
     /// When the query fails.
     pub async fn number(&self, query: &str) -> Result<i64, String> {
-        let client = self.connect().await.map_err(|e| e.to_string())?;
-        let row = client
-            .query_one(query, &[])
-            .await
-            .map_err(|e| e.to_string())?;
-        row.try_get(0).map_err(|e| e.to_string())
+        let client = self.connect().await.map_err(told)?;
+        let row = client.query_one(query, &[]).await.map_err(told)?;
+        row.try_get(0).map_err(told)
     }
 
     /// Runs statements.
@@ -109,11 +106,17 @@ impl Database {
     /// # Errors
     /// When one fails.
     pub async fn execute(&self, statements: &str) -> Result<(), String> {
-        let client = self.connect().await.map_err(|e| e.to_string())?;
-        client
-            .batch_execute(statements)
-            .await
-            .map_err(|e| e.to_string())
+        let client = self.connect().await.map_err(told)?;
+        client.batch_execute(statements).await.map_err(told)
+    }
+}
+
+/// The cause too: the driver's own words are only "db error".
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn told(error: tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(cause) => cause.to_string(),
+        None => error.to_string(),
     }
 }
 

@@ -78,7 +78,7 @@ impl DatabaseTarget {
     /// Checks the target without connecting.
     ///
     /// # Errors
-    /// See [`BadDatabaseUrl`].
+    /// See `BadDatabaseUrl`.
     pub fn check(&self) -> Result<(), BadDatabaseUrl> {
         self.config().map(|_| ())
     }

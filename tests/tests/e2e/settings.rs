@@ -188,8 +188,10 @@ async fn migrate_and_healthcheck_work_by_themselves() {
     let bare = system
         .database
         .number(
-            "SELECT count(*) FROM information_schema.columns c \
-             WHERE table_schema = 'public' AND col_description(format('%I', table_name)::regclass, ordinal_position) IS NULL",
+            "SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+             WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace \
+             AND a.attnum > 0 AND NOT a.attisdropped \
+             AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL)",
         )
         .await
         .unwrap();
