@@ -10,8 +10,8 @@ pub use crate::prune::Prune;
 const HOST_MAX: usize = 64;
 /// `PHASELINE_OUTBOX_MAX` unless told, bytes: a week of one busy build without a broker.
 pub const OUTBOX_MAX: u64 = 512 * 1024 * 1024;
-/// The smallest outbox that makes sense, bytes: a few of the largest events.
-pub const OUTBOX_MIN: u64 = 16 * 1024 * 1024;
+/// The smallest outbox that makes sense, bytes: some hundred usual events.
+pub const OUTBOX_MIN: u64 = 1024 * 1024;
 /// `PHASELINE_MAX_DEPTH` unless told, directories below a root. Real projects
 /// lie within 12; the limit ends what bind mounts and runaway scripts nest.
 pub const MAX_DEPTH: usize = 32;
@@ -135,7 +135,7 @@ impl Config {
             return Err(BadSetting::new(
                 "PHASELINE_OUTBOX_MAX",
                 self.outbox_max,
-                "at least 16 MiB",
+                "at least 1 MiB",
             ));
         }
         if !(1..=MAX_DEPTH_LIMIT).contains(&self.max_depth) {
@@ -217,7 +217,7 @@ mod tests {
         );
         assert!(refused(|config| config.host = "x".repeat(65)).contains("64 bytes"));
         assert!(refused(|config| config.watch.clear()).starts_with("PHASELINE_WATCH"));
-        assert!(refused(|config| config.outbox_max = 1).contains("16 MiB"));
+        assert!(refused(|config| config.outbox_max = 1).contains("1 MiB"));
         assert!(refused(|config| config.max_depth = 0).contains("1 to 512"));
         let url = refused(|config| config.nats.url = "http://u:secret@h".into());
         assert!(url.contains("nats://127.0.0.1:4222") && !url.contains("secret"));

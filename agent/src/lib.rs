@@ -115,7 +115,7 @@ pub async fn run(
     let ended = tokio::time::timeout(WATCH_END, &mut watching.ended);
     let ended = tokio::select! {
         ended = ended => ended.is_ok(),
-        _ = &mut services => false,
+        _ = &mut services => anyhow::bail!("failed to go on publishing"),
     };
     if ended {
         let _ = watching.thread.join();
@@ -143,4 +143,22 @@ async fn announce(
     let _ = tokio::time::timeout_at(begun + READY_WITHOUT_NATS, reached).await;
     // Nobody need be listening.
     let _ = ready.send(());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_can_run_on_any_runtime() {
+        fn is_send<T: Send>(_: &T) {}
+        let target = NatsTarget {
+            url: String::new(),
+            user: None,
+            password: None,
+        };
+        let config = Config::new("h", Vec::new(), target, "state".into());
+        let (ready, _) = oneshot::channel();
+        is_send(&run(config, ready, CancellationToken::new()));
+    }
 }

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::settings::LogSettings;
 
 /// Libraries that are louder than they are helpful: what matters of theirs is logged by us.
-const QUIET: &str = "notify=error,async_nats=warn";
+const QUIET: &str = "notify=error,async_nats=off";
 
 /// Starts logging; to be called once, by a program.
 pub fn start(settings: &LogSettings) {

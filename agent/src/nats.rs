@@ -55,7 +55,8 @@ pub(crate) async fn connect(
         let password = target.password.clone().unwrap_or_default();
         options = options.user_and_password(user.clone(), password);
     }
-    let client = options.connect(target.url.as_str()).await?;
+    let urls: Vec<&str> = target.url.split(',').collect();
+    let client = options.connect(urls.as_slice()).await?;
     Ok((client, receiver))
 }
 

@@ -3,6 +3,7 @@
 //! put off is due; idle, it does not wake at all.
 
 mod observe;
+mod problem;
 mod root;
 mod walk;
 

@@ -70,7 +70,7 @@ pub(crate) async fn publish(
             }
             look_again = earlier(look_again, window.paused_until());
         }
-        if flush_until.is_some() && window.is_empty() {
+        if flush_until.is_some() && (window.is_empty() || !now_link.up) {
             return;
         }
         let timer = earlier(look_again, flush_until.map(tokio::time::Instant::into_std));
@@ -123,7 +123,7 @@ fn refill(outbox: &Outbox, window: &mut Window) -> Option<Instant> {
 async fn send(context: &Context, row: Row) -> (Row, Fate) {
     let message = PublishMessage::build()
         .message_id(&row.message_id)
-        .payload(row.payload.clone().into());
+        .payload(row.payload.clone());
     let sent = context.send_publish(row.subject.clone(), message).await;
     let result = match sent {
         Ok(ack) => ack.await,
@@ -213,7 +213,7 @@ fn without_content(mut row: Row, limit: &str) -> Result<Row, i64> {
     });
     match serde_json::to_vec(&event) {
         Ok(payload) => {
-            row.payload = payload;
+            row.payload = payload.into();
             Ok(row)
         }
         Err(_) => Err(row.id),

@@ -21,7 +21,7 @@ pub(crate) const RETRIES: [Duration; 3] = [
 
 /// A file that is rewritten all the time is met half-written again and again;
 /// after this it is called broken nevertheless.
-pub(crate) const REWRITTEN_FOR: Duration = Duration::from_secs(5);
+pub(crate) const REWRITTEN_FOR: Duration = Duration::from_secs(60);
 
 /// A file must be away this long before it is called removed: editors move the
 /// old file aside and write a new one.

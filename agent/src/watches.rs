@@ -46,11 +46,19 @@ pub(crate) enum WatchError {
     Refused(io::Error),
 }
 
+/// A watched directory.
+#[derive(Debug, Clone, Copy)]
+struct Watched {
+    rank: Rank,
+    /// The last walk that met it.
+    walk: u64,
+}
+
 /// What is watched.
 #[derive(Debug)]
 pub(crate) struct Watches {
     watcher: Option<RecommendedWatcher>,
-    dirs: BTreeMap<PathBuf, Rank>,
+    dirs: BTreeMap<PathBuf, Watched>,
     filter: Filter,
     mailbox: Mailbox,
     evicted: Vec<PathBuf>,
@@ -68,12 +76,12 @@ impl Watches {
         }
     }
 
-    /// Watches a directory. It is asked of the kernel even if it is watched
+    /// Watches a directory that a walk met. It is asked of the kernel even if it is watched
     /// already: another directory may be at this path now.
     ///
     /// # Errors
     /// See [`WatchError`]. At the limit a directory of lower rank gives way first.
-    pub(crate) fn add(&mut self, dir: &Path, rank: Rank) -> Result<(), WatchError> {
+    pub(crate) fn add(&mut self, dir: &Path, rank: Rank, walk: u64) -> Result<(), WatchError> {
         loop {
             match self.ask(dir) {
                 Ok(()) => break,
@@ -85,9 +93,12 @@ impl Watches {
             }
         }
         match self.dirs.get_mut(dir) {
-            Some(known) => *known = rank.max(*known),
+            Some(known) => {
+                known.rank = rank.max(known.rank);
+                known.walk = walk;
+            }
             None => {
-                self.dirs.insert(dir.to_owned(), rank);
+                self.dirs.insert(dir.to_owned(), Watched { rank, walk });
             }
         }
         Ok(())
@@ -96,8 +107,14 @@ impl Watches {
     /// Raises the rank of a watched directory.
     pub(crate) fn promote(&mut self, dir: &Path, rank: Rank) {
         if let Some(known) = self.dirs.get_mut(dir) {
-            *known = rank.max(*known);
+            known.rank = rank.max(known.rank);
         }
+    }
+
+    /// Watched directories at or beneath this one that this walk has not met.
+    pub(crate) fn older_than(&self, walk: u64, top: &Path) -> Vec<PathBuf> {
+        let unmet = |dir: &&PathBuf| self.dirs.get(*dir).is_some_and(|known| known.walk != walk);
+        self.range(top).filter(unmet).cloned().collect()
     }
 
     /// Forgets a directory that vanished from a watched one, and all beneath
@@ -158,8 +175,8 @@ impl Watches {
     }
 
     fn evict_below(&mut self, rank: Rank) -> bool {
-        let least = self.dirs.iter().min_by_key(|(_, rank)| **rank);
-        let Some((dir, _)) = least.filter(|(_, least)| **least < rank) else {
+        let least = self.dirs.iter().min_by_key(|(_, known)| known.rank);
+        let Some((dir, _)) = least.filter(|(_, least)| least.rank < rank) else {
             return false;
         };
         let dir = dir.clone();

@@ -94,7 +94,10 @@ impl Process {
         match tokio::time::timeout(grace, self.child.wait()).await {
             Ok(status) => status.context("failed to wait for a child process"),
             Err(_) => {
-                tracing::warn!(pid = ?self.pid(), "child process did not end in time and is killed");
+                tracing::warn!(
+                    process.id = self.pid(),
+                    "a child process did not end in time and is killed"
+                );
                 self.kill().await
             }
         }

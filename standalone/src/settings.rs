@@ -229,10 +229,10 @@ mod tests {
             "PHASELINE_LISTEN: \"8080\" cannot be used; expected an address and port such as 127.0.0.1:8080 or [::1]:8080"
         );
         let outbox = Settings {
-            outbox_max: Some("1MiB".to_owned()),
+            outbox_max: Some("1KiB".to_owned()),
             ..Settings::default()
         };
-        assert!(refused(outbox).starts_with("PHASELINE_OUTBOX_MAX: \"1MiB\""));
+        assert!(refused(outbox).starts_with("PHASELINE_OUTBOX_MAX: \"1KiB\""));
         let host = Settings {
             host: Some(" ".to_owned()),
             ..Settings::default()

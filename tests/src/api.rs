@@ -76,7 +76,6 @@ impl Api {
     }
 
     /// A request under construction; `path` begins with `/`.
-    #[must_use]
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
     }

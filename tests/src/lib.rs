@@ -25,6 +25,7 @@ pub mod process;
 pub mod proxy;
 pub mod publisher;
 pub mod scratch;
+pub mod seen;
 pub mod spawner;
 pub mod stream;
 pub mod system;

@@ -91,9 +91,17 @@ impl Nats {
     /// # Panics
     /// When there is none to be had.
     pub async fn client(&self) -> async_nats::Client {
-        let password = self.server.aggregator_password();
-        self.connect(NatsServer::AGGREGATOR_USER, password.reveal())
-            .await
+        self.connector().connect().await
+    }
+
+    /// Opens connections with all rights elsewhere, e.g. on another runtime.
+    #[must_use]
+    pub fn connector(&self) -> Connector {
+        Connector {
+            url: self.url(),
+            user: NatsServer::AGGREGATOR_USER,
+            password: self.server.aggregator_password().reveal().to_owned(),
+        }
     }
 
     /// A connection with an agent's rights.
@@ -101,16 +109,35 @@ impl Nats {
     /// # Panics
     /// When there is none to be had.
     pub async fn agent_client(&self) -> async_nats::Client {
-        let password = self.server.agent_password();
-        self.connect(NatsServer::AGENT_USER, password.reveal())
-            .await
+        let connector = Connector {
+            url: self.url(),
+            user: NatsServer::AGENT_USER,
+            password: self.server.agent_password().reveal().to_owned(),
+        };
+        connector.connect().await
     }
+}
 
-    async fn connect(&self, user: &str, password: &str) -> async_nats::Client {
-        async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
-            .connect(self.url())
-            .await
-            .expect("nats-server takes its users")
+/// Address and credentials of a user.
+pub struct Connector {
+    url: String,
+    user: &'static str,
+    password: String,
+}
+
+impl Connector {
+    /// A connection.
+    ///
+    /// # Panics
+    /// When there is none to be had.
+    pub async fn connect(&self) -> async_nats::Client {
+        async_nats::ConnectOptions::with_user_and_password(
+            self.user.to_owned(),
+            self.password.clone(),
+        )
+        .connect(&self.url)
+        .await
+        .expect("nats-server takes its users")
     }
 }
 

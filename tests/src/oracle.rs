@@ -115,7 +115,7 @@ fn against(truth: &Truth, rows: &[&EventRow]) -> Vec<String> {
 
 fn shown(truth: &Truth, builds: &[BuildRow]) -> Vec<String> {
     let of_project = |row: &&BuildRow| row.build.id.contains(&truth.project);
-    let Some(newest) = builds.iter().filter(of_project).next_back() else {
+    let Some(newest) = builds.iter().rfind(of_project) else {
         return vec![format!("{}: no build", truth.project)];
     };
     let fields = Value::Object(newest.build.fields.clone());

@@ -31,6 +31,10 @@ static BASE: LazyLock<Base> = LazyLock::new(|| {
 });
 
 /// Children that are being killed may still write for a moment: so twice.
+#[expect(
+    clippy::zombie_processes,
+    reason = "it outlives this process, that is its purpose"
+)]
 fn remover(path: &Path) -> ChildStdin {
     let script = r#"trap "" INT TERM HUP; read -r _; rm -rf "$1"; sleep 1; rm -rf "$1""#;
     let mut child = Command::new("setsid")

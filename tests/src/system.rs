@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use protocol::Build;
 
@@ -251,6 +251,19 @@ impl Agent {
         nats: &Nats,
         more: &[(&'static str, &str)],
     ) -> Self {
+        let settings = Self::settings(host, watch, nats, more);
+        Self {
+            process: launch("phaseline-agent", &settings),
+            settings,
+        }
+    }
+
+    fn settings(
+        host: &str,
+        watch: OsString,
+        nats: &Nats,
+        more: &[(&'static str, &str)],
+    ) -> Vec<(&'static str, OsString)> {
         let mut settings: Vec<(&'static str, OsString)> = vec![
             ("PHASELINE_NATS_URL", nats.url().into()),
             ("PHASELINE_NATS_USER", "agent".into()),
@@ -266,10 +279,36 @@ impl Agent {
             more.iter()
                 .map(|(key, value)| (*key, OsString::from(value))),
         );
-        Self {
-            process: launch("phaseline-agent", &settings),
-            settings,
+        settings
+    }
+
+    /// Starts one that may have only so many inotify watches; none where the
+    /// system gives no user namespace with limits of its own.
+    ///
+    /// # Panics
+    /// When it cannot be tried.
+    #[must_use]
+    pub fn start_with_watches(host: &str, watch: &Path, nats: &Nats, limit: u32) -> Option<Self> {
+        let script = format!("echo {limit} > /proc/sys/user/max_inotify_watches");
+        let limited = || {
+            let mut command = Command::new("unshare");
+            command.args(["--user", "--map-root-user", "sh", "-c"]);
+            command
+        };
+        let tried = limited().arg(&script).stderr(Stdio::null()).status();
+        if !tried.is_ok_and(|status| status.success()) {
+            return None;
         }
+        let settings = Self::settings(host, watch.as_os_str().to_owned(), nats, &[]);
+        let mut command = clean(spawner::command("unshare"));
+        command.args(["--user", "--map-root-user", "sh", "-c"]);
+        command.arg(format!("{script}; exec \"$0\""));
+        command.arg(program("phaseline-agent"));
+        command.envs(settings.iter().map(|(key, value)| (key, value)));
+        Some(Self {
+            process: Process::start("phaseline-agent", command),
+            settings,
+        })
     }
 
     /// `kill -9`.

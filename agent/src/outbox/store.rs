@@ -2,6 +2,9 @@
 //! ahead and not synced here: a write survives the death of the process, and
 //! the group sync ([`super::sync`]) brings it to the disk.
 
+mod boot;
+mod coalesce;
+
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,11 +12,13 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use protocol::{ContentHash, Event, EventKind};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use uuid::Uuid;
 
 use crate::change::Known;
+use coalesce::Older;
 
 /// Version of the tables, in SQLite's `user_version`.
 const SCHEMA_VERSION: i64 = 1;
@@ -40,7 +45,7 @@ pub(crate) struct Row {
     /// Its `Nats-Msg-Id`.
     pub(crate) message_id: String,
     /// The event as JSON.
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: Bytes,
 }
 
 /// Why a store is not usable.
@@ -159,7 +164,7 @@ impl Store {
     pub(crate) fn begin_boot(&mut self) -> Result<Uuid, StoreError> {
         let sql = "SELECT boot FROM boot";
         let last: Option<[u8; 16]> = self.db.query_row(sql, [], |row| row.get(0)).optional()?;
-        let boot = later_boot(last.map(Uuid::from_bytes), Uuid::now_v7());
+        let boot = boot::later(last.map(Uuid::from_bytes), Uuid::now_v7());
         self.db.execute(
             "INSERT INTO boot (only, boot) VALUES (1, ?1) ON CONFLICT (only) DO UPDATE SET boot = ?1",
             [boot.into_bytes()],
@@ -221,7 +226,7 @@ impl Store {
             line: line(event),
             subject: protocol::subject::event(event),
             message_id: event.message_id(),
-            payload: serde_json::to_vec(event)?,
+            payload: serde_json::to_vec(event)?.into(),
         };
         let boundary = event.recreated || event.kind == EventKind::Removed;
         tx.prepare_cached(
@@ -234,7 +239,7 @@ impl Store {
             boundary,
             row.subject,
             row.message_id,
-            row.payload,
+            &row.payload[..],
             checksum(&row).0
         ])?;
         let id = tx.last_insert_rowid();
@@ -263,20 +268,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub(crate) fn coalesce_all(&mut self) -> Result<(), StoreError> {
-        let tx = self.db.transaction()?;
-        let files: Vec<(Vec<u8>, i64)> = tx
-            .prepare("SELECT file, max(id) FROM event GROUP BY file HAVING count(*) > 1")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<_, _>>()?;
-        for (file, newest) in files {
-            let older = Older::of_file(&tx, Path::new(OsStr::from_bytes(&file)))?;
-            let inherits = older.boundary_before(newest);
-            older.delete(&tx, newest)?;
-            if inherits {
-                mark_recreated(&tx, newest)?;
-            }
-        }
-        tx.commit()?;
+        coalesce::all(&mut self.db)?;
         self.count()
     }
 
@@ -303,7 +295,7 @@ impl Store {
                 line: row.get(1)?,
                 subject: row.get(2)?,
                 message_id: row.get(3)?,
-                payload: row.get(4)?,
+                payload: row.get::<_, Vec<u8>>(4)?.into(),
             };
             if checksum(&row) != ContentHash(checksum_found) {
                 return Err(StoreError::Checksum(row.id));
@@ -349,70 +341,10 @@ impl Store {
     pub(crate) fn replace(&mut self, row: &Row) -> Result<(), StoreError> {
         self.db.execute(
             "UPDATE event SET payload = ?2, checksum = ?3 WHERE id = ?1",
-            params![row.id, row.payload, checksum(row).0],
+            params![row.id, &row.payload[..], checksum(row).0],
         )?;
         self.count()
     }
-}
-
-/// A file's events in the outbox.
-struct Older {
-    rows: Vec<(i64, bool, i64)>,
-    boundary: bool,
-}
-
-impl Older {
-    fn of_file(tx: &Transaction, path: &Path) -> Result<Self, StoreError> {
-        let rows: Vec<(i64, bool, i64)> = tx
-            .prepare_cached("SELECT id, boundary, length(payload) FROM event WHERE file = ?1")?
-            .query_map([path_bytes(path)], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?
-            .collect::<Result<_, _>>()?;
-        let boundary = rows.iter().any(|(_, boundary, _)| *boundary);
-        Ok(Self { rows, boundary })
-    }
-
-    fn boundary_before(&self, newest: i64) -> bool {
-        self.rows
-            .iter()
-            .any(|(id, boundary, _)| *boundary && *id < newest)
-    }
-
-    fn delete(&self, tx: &Transaction, before: i64) -> Result<(u64, u64), StoreError> {
-        let (mut events, mut bytes) = (0, 0);
-        for (id, _, size) in self.rows.iter().filter(|(id, ..)| *id < before) {
-            tx.prepare_cached("DELETE FROM event WHERE id = ?1")?
-                .execute([id])?;
-            events += 1;
-            bytes += size.unsigned_abs();
-        }
-        Ok((events, bytes))
-    }
-}
-
-/// The removal before this content was coalesced away: the content says so itself.
-fn mark_recreated(tx: &Transaction, id: i64) -> Result<(), StoreError> {
-    let sql = "SELECT line, subject, message_id, payload FROM event WHERE id = ?1";
-    let mut row = tx.query_row(sql, [id], |row| {
-        Ok(Row {
-            id,
-            line: row.get(0)?,
-            subject: row.get(1)?,
-            message_id: row.get(2)?,
-            payload: row.get(3)?,
-        })
-    })?;
-    let mut event: Event = serde_json::from_slice(&row.payload)?;
-    if event.kind == EventKind::Content && !event.recreated {
-        event.recreated = true;
-        row.payload = serde_json::to_vec(&event)?;
-        tx.execute(
-            "UPDATE event SET payload = ?2, checksum = ?3, boundary = 1 WHERE id = ?1",
-            params![id, row.payload, checksum(&row).0],
-        )?;
-    }
-    Ok(())
 }
 
 fn put_file(db: &Connection, path: &Path, known: &Known, at: i64) -> rusqlite::Result<()> {
@@ -453,32 +385,4 @@ fn checksum(row: &Row) -> ContentHash {
     }
     bytes.extend_from_slice(&row.payload);
     ContentHash::of(&bytes)
-}
-
-/// `now`, or where the clock was set back, a boot one millisecond after the last.
-fn later_boot(last: Option<Uuid>, now: Uuid) -> Uuid {
-    match last {
-        Some(last) if now <= last => {
-            let millis = u64::try_from(last.as_u128() >> 80).unwrap_or(0) + 1;
-            let nanos = u32::try_from(millis % 1_000).unwrap_or(0) * 1_000_000;
-            let time = uuid::Timestamp::from_unix(uuid::NoContext, millis / 1_000, nanos);
-            Uuid::new_v7(time)
-        }
-        _ => now,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn boots_sort_even_when_the_clock_is_set_back() {
-        let now = Uuid::now_v7();
-        assert_eq!(later_boot(None, now), now);
-        let future = Uuid::from_u128(now.as_u128() + (1 << 100));
-        let next = later_boot(Some(future), now);
-        assert!(next > future);
-        assert_eq!(next.get_version_num(), 7);
-    }
 }

@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::event::{EVENT_VERSION, MAX_DOCUMENT_BYTES, MAX_TEXT_BYTES};
-use protocol::json::JsonError;
-use protocol::{
-    ContentHash, Document, Event, EventKind, ProjectToken, Timestamp, Unreadable, UnreadableReason,
-};
+use protocol::{ContentHash, Document, Event, EventKind, ProjectToken, Timestamp, Unreadable};
 use serde_json::value::RawValue;
 
+use super::problem::Problem;
 use super::{Job, Pipeline, Tracked, now_utc};
 use crate::beneath::{Beneath, Meta, ReadError, Reading};
 use crate::change::{self, Content, Known, Verdict};
@@ -37,17 +35,6 @@ struct Look<'a> {
     project: &'a Path,
     beneath: Option<&'a Beneath>,
     now: Instant,
-}
-
-/// A file that cannot be used, and how sure that is.
-struct Problem {
-    reason: UnreadableReason,
-    message: String,
-    /// Equal for what is reported once only.
-    fingerprint: ContentHash,
-    meta: Meta,
-    /// It may be different in a moment.
-    may_pass: bool,
 }
 
 impl Pipeline {
@@ -171,16 +158,7 @@ impl Pipeline {
             document: RawValue::from_string(document.text).ok(),
             ..self.event(look, EventKind::Content, changed_at)
         };
-        let known = Known {
-            raw: Some(raw),
-            hash: Some(hash),
-            unreadable: None,
-            mtime_ns: reading.meta.mtime_ns,
-            inode: reading.meta.inode,
-            size: reading.meta.size,
-            present: true,
-            event: 0,
-        };
+        let known = good(&seen, reading.meta);
         self.record(look, tracked, event, known)?;
         tracked.arrived();
         Ok(())
@@ -351,44 +329,17 @@ impl Tracked {
     }
 }
 
-impl Problem {
-    fn of(error: ReadError, meta: Meta) -> Self {
-        let (reason, message, meta, may_pass) = match error {
-            ReadError::TooLarge(meta) => {
-                let message = format!("{} bytes; at most {MAX_DOCUMENT_BYTES} are read", meta.size);
-                (UnreadableReason::TooLarge, message, meta, false)
-            }
-            ReadError::NotRegular(kind) => (
-                UnreadableReason::NotRegular,
-                format!("{kind}, not a regular file"),
-                meta,
-                false,
-            ),
-            ReadError::Refused(error) => (UnreadableReason::Denied, error.to_string(), meta, true),
-            ReadError::Missing => (UnreadableReason::Denied, "missing".to_owned(), meta, true),
-        };
-        Self {
-            fingerprint: ContentHash::of(format!("{reason:?}").as_bytes()),
-            reason,
-            message,
-            meta,
-            may_pass,
-        }
-    }
-
-    fn of_json(error: &JsonError, raw: ContentHash, meta: Meta) -> Self {
-        let too_deep = matches!(error, JsonError::TooDeep);
-        Self {
-            reason: if too_deep {
-                UnreadableReason::TooDeep
-            } else {
-                UnreadableReason::Unparsable
-            },
-            message: error.to_string(),
-            fingerprint: raw,
-            meta,
-            may_pass: !too_deep,
-        }
+/// What is known of a file after a good content.
+fn good(seen: &Content, meta: Meta) -> Known {
+    Known {
+        raw: Some(seen.raw),
+        hash: Some(seen.hash),
+        unreadable: None,
+        mtime_ns: meta.mtime_ns,
+        inode: meta.inode,
+        size: meta.size,
+        present: true,
+        event: 0,
     }
 }
 

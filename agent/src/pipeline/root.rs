@@ -36,6 +36,8 @@ pub(super) struct RootWatch {
     /// File systems beneath it that give no events for changes made elsewhere.
     pub(super) remote: BTreeMap<PathBuf, &'static str>,
     scan_every: Duration,
+    /// What was logged of it last.
+    told: Option<String>,
 }
 
 impl RootWatch {
@@ -49,7 +51,20 @@ impl RootWatch {
             refused: None,
             remote: BTreeMap::new(),
             scan_every: SCAN_EVERY,
+            told: None,
         }
+    }
+
+    /// A file system that gives no events; those mounted in it go without saying.
+    pub(super) fn note_remote(&mut self, path: &Path, kind: &'static str) {
+        if !self.remote.keys().any(|mount| path.starts_with(mount)) {
+            self.remote.insert(path.to_owned(), kind);
+        }
+    }
+
+    /// What is not fully watched, to see whether that changed.
+    pub(super) fn gaps(&self) -> (Option<Limit>, usize) {
+        (self.limit, self.remote.len())
     }
 
     fn is_degraded(&self) -> bool {
@@ -110,7 +125,25 @@ impl Pipeline {
             Some(now + SECOND_LOOK)
         };
         self.agenda.set(&Job::Scan(root), next);
+        self.tell(root);
         self.report();
+    }
+
+    /// Logs what changed for a root, once.
+    fn tell(&mut self, root: usize) {
+        let path = &self.setup.roots.get(root).path;
+        let watch = &mut self.roots[root];
+        let (state, reason, remedy) = watch.status(path);
+        if watch.told == reason {
+            return;
+        }
+        match &reason {
+            Some(reason) => {
+                tracing::warn!(path = %path.display(), ?state, remedy, "root is not fully watched: {reason}");
+            }
+            None => tracing::info!(path = %path.display(), "root is watched"),
+        }
+        watch.told = reason;
     }
 
     /// False: it came or went meanwhile, so that nobody would notice what comes next.
@@ -149,7 +182,7 @@ impl Pipeline {
         let Some(above) = nearest(path).map(Path::to_owned) else {
             return false;
         };
-        match self.watches.add(&above, Rank::Root) {
+        match self.watches.add(&above, Rank::Root, self.walk) {
             Ok(()) => self.leave_ancestor(root, Some(above)),
             Err(WatchError::Gone) => return false,
             Err(WatchError::Limit(limit)) => {
@@ -193,19 +226,28 @@ impl Pipeline {
 
     /// Checks the roots at or beneath this path.
     pub(super) fn check_roots_within(&mut self, top: &Path) {
-        for root in 0..self.roots.len() {
-            let path = self.setup.roots.get(root).path.clone();
-            if !path.starts_with(top) {
-                continue;
+        let within: Vec<(usize, PathBuf)> = (0..self.roots.len())
+            .map(|root| (root, self.setup.roots.get(root).path.clone()))
+            .filter(|(_, path)| path.starts_with(top))
+            .collect();
+        let mut stale = Vec::new();
+        for (root, path) in &within {
+            let now = Identity::of(path).ok().filter(|_| path.is_dir());
+            match self.roots[*root].present {
+                Some(was) if now != Some(was) => {
+                    // An inner root loses its watches with it, and is looked at below.
+                    self.watches.remove_all(path);
+                    stale.push(*root);
+                }
+                None if now.is_some() || self.waits_elsewhere(*root, path) => stale.push(*root),
+                _ => {}
             }
-            let now = Identity::of(&path).ok().filter(|_| path.is_dir());
-            let was = self.roots[root].present;
-            if was.is_some() && (now != was || !self.watches.has(&path)) {
-                tracing::info!(path = %path.display(), "root was replaced or is gone");
-                self.watches.remove_all(&path);
-                self.look_at(root);
-            } else if was.is_none() && (now.is_some() || self.waits_elsewhere(root, &path)) {
-                self.look_at(root);
+        }
+        for (root, path) in &within {
+            let watch = &self.roots[*root];
+            let lost = watch.present.is_some() && !watch.is_degraded() && !self.watches.has(path);
+            if lost || stale.contains(root) {
+                self.look_at(*root);
             }
         }
     }
@@ -213,6 +255,10 @@ impl Pipeline {
     /// The nearest directory above a missing root is not the one that is watched for it.
     fn waits_elsewhere(&self, root: usize, path: &Path) -> bool {
         let watched = self.roots[root].ancestor.as_deref();
+        if self.roots[root].is_degraded() {
+            // It is looked at again in a while anyway.
+            return false;
+        }
         nearest(path) != watched || watched.is_some_and(|dir| !self.watches.has(dir))
     }
 

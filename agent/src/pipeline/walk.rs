@@ -50,12 +50,12 @@ impl Pipeline {
     /// Walks one directory beneath a root.
     pub(super) fn walk_below(&mut self, dir: &Path) {
         if let Some(root) = self.setup.roots.owner(dir) {
-            let before = self.roots[root].limit;
+            let before = self.roots[root].gaps();
             self.walk_from(root, dir);
             self.wants_attributes
                 .store(!self.denied.is_empty(), Ordering::Relaxed);
-            if self.roots[root].limit != before {
-                // Reports it and begins to scan.
+            if self.roots[root].gaps() != before {
+                // Reports it and sees to the scans.
                 self.look_at(root);
             }
         }
@@ -73,8 +73,9 @@ impl Pipeline {
         }
         let between = path.ancestors().skip(1).take_while(|dir| dir != root);
         let mut pruned = between.map(|dir| self.setup.prune.skips(dir, || false));
-        let depth = depth(root, path);
-        depth <= self.setup.max_depth + 1
+        // A producer's directory may be one deeper than the deepest that is walked.
+        let extra = usize::from(path.file_name().and_then(producer::of_dir).is_some());
+        depth(root, path) <= self.setup.max_depth + extra
             && !pruned.any(|pruned| pruned)
             && !self
                 .setup
@@ -109,7 +110,21 @@ impl Pipeline {
                 self.roots[root].limit = Some(Limit::Watches);
             }
         }
+        self.sweep(root, start);
         self.check_unmet(root, start);
+    }
+
+    /// Directories that were watched and not met are gone, or not wanted any more.
+    fn sweep(&mut self, root: usize, start: &Path) {
+        for dir in self.watches.older_than(self.walk, start) {
+            let awaits_a_root = self
+                .roots
+                .iter()
+                .any(|root| root.ancestor.as_ref() == Some(&dir));
+            if self.setup.roots.owner(&dir) == Some(root) && !awaits_a_root {
+                self.watches.remove(&dir);
+            }
+        }
     }
 
     /// Watches one directory, then lists it and notes where to go on.
@@ -122,8 +137,7 @@ impl Pipeline {
             match dir.kind() {
                 Kind::Kernel if step.rank != Rank::Root => return Ok(()),
                 Kind::Remote(kind) => {
-                    let mounts = &mut self.roots[root].remote;
-                    mounts.insert(step.path.clone(), kind);
+                    self.roots[root].note_remote(&step.path, kind);
                 }
                 Kind::Local | Kind::Kernel => {}
             }
@@ -222,12 +236,9 @@ impl Pipeline {
             // At the limit since the last full walk; asking for each of the others would only take time.
             return Ok(false);
         }
-        match self.watches.add(path, rank) {
+        match self.watches.add(path, rank, self.walk) {
             Ok(()) => Ok(true),
             Err(WatchError::Limit(limit)) => {
-                if self.roots[root].limit.is_none() {
-                    tracing::warn!(path = %path.display(), remedy = limit.remedy(), "{}", limit.reason());
-                }
                 self.roots[root].limit = Some(limit);
                 Ok(false)
             }

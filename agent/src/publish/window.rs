@@ -171,6 +171,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn row(id: i64, line: &str) -> Row {
         Row {
@@ -178,7 +179,7 @@ mod tests {
             line: line.into(),
             subject: "s".into(),
             message_id: id.to_string(),
-            payload: vec![0; 10],
+            payload: vec![0; 10].into(),
         }
     }
 
@@ -262,5 +263,37 @@ mod tests {
         let rows = lines.iter().enumerate();
         window.fill(rows.map(|(id, line)| row(id as i64 + 1, line)).collect());
         assert_eq!(window.take_ready(Instant::now()).len(), IN_FLIGHT);
+    }
+
+    proptest! {
+        /// Whatever fails and however often the connection is lost: each event
+        /// is acknowledged once, in the order of its project.
+        #[test]
+        fn every_event_arrives_once_and_in_order(
+            lines in proptest::collection::vec(0_u8..4, 1..40),
+            luck in proptest::collection::vec(0_u8..10, 1..60),
+        ) {
+            let mut window = Window::new();
+            let rows = lines.iter().enumerate();
+            window.fill(rows.map(|(id, line)| row(id as i64 + 1, &line.to_string())).collect());
+            let (mut now, mut arrived) = (Instant::now(), Vec::new());
+            let mut luck = luck.into_iter().chain(std::iter::repeat(9));
+            while !window.is_empty() {
+                now = now.max(window.paused_until().unwrap_or(now));
+                for row in window.take_ready(now) {
+                    match luck.next() {
+                        Some(0..=3) => window.failed(row.id, now, 0.5),
+                        Some(4) => window.reconnected(),
+                        _ => {
+                            window.acknowledged(row.id);
+                            arrived.push((row.line.clone(), row.id));
+                        }
+                    }
+                }
+            }
+            prop_assert_eq!(arrived.len(), lines.len());
+            arrived.sort_by(|a, b| a.0.cmp(&b.0));
+            prop_assert!(arrived.is_sorted());
+        }
     }
 }

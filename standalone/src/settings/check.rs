@@ -90,7 +90,7 @@ pub(super) fn outbox_max(size: Option<String>) -> Result<u64, BadSetting> {
     units::bytes(&text)
         .filter(|bytes| *bytes >= agent::config::OUTBOX_MIN)
         .ok_or_else(|| {
-            let expected = "a size of at least 16MiB such as 512MiB or 2GiB";
+            let expected = "a size of at least 1MiB such as 512MiB or 2GiB";
             BadSetting::value("PHASELINE_OUTBOX_MAX", &text, expected)
         })
 }

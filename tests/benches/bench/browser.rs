@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use harness::browser::{available, with_browser};
 use harness::fixtures;
+use harness::proxy::{Network, Proxy};
 use harness::system::System;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::report::{Report, Spans};
 
@@ -38,7 +39,8 @@ pub(crate) async fn run(report: &mut Report) {
     write(100);
     system.build(&project, 1, |_| true).await;
     let mut spans = Spans::new();
-    with_browser(&system.aggregators[0].base(), async |page| {
+    let cable = Proxy::start(&system.aggregators[0].base().replace("http://", "")).await;
+    with_browser(&format!("http://{}", cable.address()), async |page| {
         page.goto("/").await;
         page.until(
             "live",
@@ -47,11 +49,18 @@ pub(crate) async fn run(report: &mut Report) {
         .await;
         for round in 1..=ROUNDS {
             page.offline(true).await;
+            cable.set(Network::Cut);
             tokio::time::sleep(OFFLINE / 2).await;
             write(100 + round);
             tokio::time::sleep(OFFLINE / 2).await;
             page.js_with(WATCH, vec![json!((100 + round).to_string())])
                 .await;
+            assert_eq!(
+                page.js("return window.recovered").await,
+                Value::Null,
+                "it was offline"
+            );
+            cable.set(Network::Up);
             page.offline(false).await;
             let took = page.until("the newest state", "window.recovered").await;
             spans.add(Duration::from_secs_f64(

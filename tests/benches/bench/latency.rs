@@ -16,8 +16,10 @@ use crate::report::{Report, Spans};
 const FILES: usize = 20;
 const WARM_UP: u64 = 60;
 const CHANGES: u64 = 1_000;
-/// From one change to the next.
-const PACE: Duration = Duration::from_millis(15);
+/// From one change to the next: below 50 a second, beyond which a reader gets them gathered.
+const PACE: Duration = Duration::from_millis(25);
+/// Changes for the look at where the time goes.
+const LOOKS: u64 = 300;
 /// A change that takes longer is lost.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -51,6 +53,7 @@ pub(crate) async fn run(report: &mut Report) {
         report.at_most(&format!("latency {name} p99"), spans.ms(0.99), 10.0, "ms");
         medians.push((name, spans.ms(0.5)));
     }
+    hops(&system, &projects, &mut count, &mut socket).await;
     drop(socket);
     let chain = primitives::chain(&system).await;
     println!("{:<38} p50 {chain:>7.3} ms", "chain of primitives (sum)");
@@ -88,4 +91,39 @@ async fn one(projects: &[Project], count: u64, manner: Manner, socket: &mut Sock
     tokio::time::timeout(LIMIT, wait)
         .await
         .expect("the change reaches the stream")
+}
+
+/// Where the time goes, as a third party on the broker sees it: the event as
+/// the agent publishes it, and the frame as the aggregator publishes it.
+async fn hops(system: &System, projects: &[Project], count: &mut u64, socket: &mut Socket) {
+    let client = system.nats.client().await;
+    let mut events = client
+        .subscribe(protocol::subject::EVENTS)
+        .await
+        .expect("subscribed");
+    let mut live = client
+        .subscribe(protocol::subject::LIVE)
+        .await
+        .expect("subscribed");
+    client.flush().await.expect("subscribed");
+    let (mut to_event, mut to_live, mut to_page) = (Spans::new(), Spans::new(), Spans::new());
+    for _ in 0..LOOKS {
+        tokio::time::sleep(PACE).await;
+        *count += 1;
+        let start = Instant::now();
+        let observe = async {
+            events.next().await.expect("an event");
+            let event = start.elapsed();
+            live.next().await.expect("a frame");
+            (event, start.elapsed())
+        };
+        let (whole, (event, frame)) =
+            tokio::join!(one(projects, *count, Manner::Atomic, socket), observe);
+        to_event.add(event);
+        to_live.add(frame.saturating_sub(event));
+        to_page.add(whole.saturating_sub(frame));
+    }
+    to_event.line("  of it: file to event published");
+    to_live.line("  of it: stored, folded, committed");
+    to_page.line("  of it: frame published to client");
 }

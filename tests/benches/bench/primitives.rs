@@ -10,6 +10,8 @@ use harness::fixtures;
 use harness::system::System;
 use harness::writer::{Manner, write};
 use notify::Watcher as _;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::report::Spans;
@@ -74,10 +76,28 @@ async fn inotify() -> Spans {
     spans
 }
 
+/// The sending half runs elsewhere, as the other program does in the chain.
+fn elsewhere() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let built = builder.worker_threads(1).enable_all().build();
+    built.expect("a runtime")
+}
+
+/// Measures from each start that a sender elsewhere reports until `receive` is done.
+async fn hops(mut starts: mpsc::Receiver<Instant>, mut receive: impl AsyncFnMut()) -> Spans {
+    let mut spans = Spans::new();
+    for _ in 0..ROUNDS {
+        receive().await;
+        let end = Instant::now();
+        let start = starts.recv().await.expect("the sender lives");
+        spans.add(end.saturating_duration_since(start));
+    }
+    spans
+}
+
 /// From publish to the message at a pull consumer; synced to disk in between.
 async fn jetstream_hop(system: &System) -> Spans {
-    let client = system.nats.client().await;
-    let context = jetstream::new(client);
+    let context = jetstream::new(system.nats.client().await);
     let made = context
         .create_stream(stream::Config {
             name: "BENCH".to_owned(),
@@ -96,24 +116,30 @@ async fn jetstream_hop(system: &System) -> Spans {
         .await
         .expect("a consumer");
     let mut messages = consumer.messages().await.expect("messages");
-    let text = payload();
-    let mut spans = Spans::new();
-    for _ in 0..ROUNDS {
-        let start = Instant::now();
-        let ack = context
-            .publish("bench.stream.one", text.clone().into())
-            .await
-            .expect("a publish");
+    let (other, (sender, starts)) = (elsewhere(), mpsc::channel(QUEUE));
+    let nats = system.nats.connector();
+    other.spawn(async move {
+        let publisher = jetstream::new(nats.connect().await);
+        let text = payload();
+        for _ in 0..ROUNDS {
+            tokio::time::sleep(PACE).await;
+            let _ = sender.send(Instant::now()).await;
+            let ack = publisher
+                .publish("bench.stream.one", text.clone().into())
+                .await;
+            ack.expect("a publish").await.expect("stored");
+        }
+    });
+    let spans = hops(starts, async || {
         let message = messages
             .next()
             .await
             .expect("a message")
             .expect("a message");
-        spans.add(start.elapsed());
-        ack.await.expect("stored");
         message.ack().await.expect("acknowledged");
-        tokio::time::sleep(PACE).await;
-    }
+    })
+    .await;
+    other.shutdown_background();
     context.delete_stream("BENCH").await.expect("deleted");
     spans
 }
@@ -146,55 +172,66 @@ async fn commit(system: &System) -> Spans {
 
 /// From publish to another connection's subscription, without a stream.
 async fn core_hop(system: &System) -> Spans {
-    let (publisher, subscriber) = (system.nats.client().await, system.nats.client().await);
+    let subscriber = system.nats.client().await;
     let mut messages = subscriber
         .subscribe("bench.core")
         .await
         .expect("a subscription");
     subscriber.flush().await.expect("subscribed");
-    let text = payload();
-    let mut spans = Spans::new();
-    for _ in 0..ROUNDS {
-        let start = Instant::now();
-        publisher
-            .publish("bench.core", text.clone().into())
-            .await
-            .expect("a publish");
+    let (other, (sender, starts)) = (elsewhere(), mpsc::channel(QUEUE));
+    let nats = system.nats.connector();
+    other.spawn(async move {
+        let publisher = nats.connect().await;
+        let text = payload();
+        for _ in 0..ROUNDS {
+            tokio::time::sleep(PACE).await;
+            let _ = sender.send(Instant::now()).await;
+            publisher
+                .publish("bench.core", text.clone().into())
+                .await
+                .expect("a publish");
+        }
+        let _ = publisher.flush().await;
+    });
+    let spans = hops(starts, async || {
         messages.next().await.expect("a message");
-        spans.add(start.elapsed());
-        tokio::time::sleep(PACE).await;
-    }
+    })
+    .await;
+    other.shutdown_background();
     spans
 }
 
 /// From a server's send to its client's receive.
 async fn websocket() -> Spans {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let accept = async {
+    let (other, (sender, starts)) = (elsewhere(), mpsc::channel(QUEUE));
+    let (told, address) = tokio::sync::oneshot::channel();
+    other.spawn(async move {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let _ = told.send(listener.local_addr().expect("an address"));
         let (stream, _) = listener.accept().await.expect("a connection");
         stream.set_nodelay(true).expect("no delay");
-        tokio_tungstenite::accept_async(stream)
+        let mut server = tokio_tungstenite::accept_async(stream)
             .await
-            .expect("a handshake")
-    };
-    let (mut server, client) = tokio::join!(
-        accept,
-        tokio_tungstenite::connect_async(format!("ws://{address}"))
-    );
-    let (mut client, _) = client.expect("a handshake");
-    let text = payload();
-    let mut spans = Spans::new();
-    for _ in 0..ROUNDS {
-        let start = Instant::now();
-        let (sent, received) =
-            tokio::join!(server.send(Message::text(text.as_str())), client.next());
-        sent.expect("sent");
-        received.expect("received").expect("received");
-        spans.add(start.elapsed());
-        tokio::time::sleep(PACE).await;
-    }
+            .expect("a handshake");
+        let text = payload();
+        for _ in 0..ROUNDS {
+            tokio::time::sleep(PACE).await;
+            let _ = sender.send(Instant::now()).await;
+            server
+                .send(Message::text(text.as_str()))
+                .await
+                .expect("sent");
+        }
+    });
+    let address = address.await.expect("a server");
+    let connected = tokio_tungstenite::connect_async(format!("ws://{address}")).await;
+    let (mut client, _) = connected.expect("a handshake");
+    let spans = hops(starts, async || {
+        client.next().await.expect("received").expect("received");
+    })
+    .await;
+    other.shutdown_background();
     spans
 }

@@ -10,7 +10,7 @@ use harness::system::{HOST, System};
 use harness::writer::Project;
 use serde_json::json;
 
-use crate::pages::{open, until_live, until_number, until_state};
+use crate::pages::{field, open, until_live, until_number, until_state};
 
 /// A system with one build, and that build's id.
 async fn with_one_build() -> (System, Project, String) {
@@ -31,16 +31,16 @@ async fn change(system: &System, project: &Project, number: &str) {
         .await;
 }
 
-#[tokio::test]
-async fn ten_seconds_offline_and_the_page_is_right_again() {
-    if !available() {
-        return;
-    }
+/// Ten seconds without a network, whose old connection then comes back or not.
+async fn offline_for_ten_seconds(network: Network) {
     let (system, project, id) = with_one_build().await;
-    with_browser(&system.aggregators[0].base(), async |page| {
+    let cable = Proxy::start(&system.aggregators[0].base().replace("http://", "")).await;
+    with_browser(&format!("http://{}", cable.address()), async |page| {
         open(page, "/").await;
         until_number(page, &id, "1/7").await;
+        // The emulation tells the page that it is offline, but leaves its WebSocket alone.
         page.offline(true).await;
+        cable.set(network);
         // What happens meanwhile: a change, another, a new build that ends.
         change(&system, &project, "2/7").await;
         let other = system.project("other");
@@ -50,15 +50,35 @@ async fn ten_seconds_offline_and_the_page_is_right_again() {
             .await;
         tokio::time::sleep(Duration::from_secs(10)).await;
         change(&system, &project, "3/7").await;
+        let shown = page.text(&field(&id, "number")).await;
+        assert_eq!(
+            shown, "1/7",
+            "the network was away, or this test proves nothing"
+        );
+        cable.set(Network::Up);
         page.offline(false).await;
-        until_live(page).await;
         until_number(page, &id, "3/7").await;
+        until_live(page).await;
         until_state(page, &other.build_id(HOST, 1), "failed").await;
         assert_eq!(page.count("li[data-build]").await, 2, "nothing doubled");
         change(&system, &project, "4/7").await;
         until_number(page, &id, "4/7").await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn ten_seconds_behind_a_pulled_cable_and_the_page_is_right_again() {
+    if available() {
+        offline_for_ten_seconds(Network::Stalled).await;
+    }
+}
+
+#[tokio::test]
+async fn ten_seconds_after_a_lost_connection_and_the_page_is_right_again() {
+    if available() {
+        offline_for_ten_seconds(Network::Cut).await;
+    }
 }
 
 #[tokio::test]
@@ -69,11 +89,17 @@ async fn a_frozen_tab_is_right_again_when_it_wakes() {
     let (system, project, id) = with_one_build().await;
     with_browser(&system.aggregators[0].base(), async |page| {
         open(page, "/").await;
+        until_number(page, &id, "1/7").await;
         page.cdp("Page.setWebLifecycleState", json!({"state": "frozen"}))
             .await;
         change(&system, &project, "2/7").await;
         tokio::time::sleep(Duration::from_secs(3)).await;
         change(&system, &project, "3/7").await;
+        let shown = page.text(&field(&id, "number")).await;
+        assert_eq!(
+            shown, "1/7",
+            "the tab was frozen, or this test proves nothing"
+        );
         page.cdp("Page.setWebLifecycleState", json!({"state": "active"}))
             .await;
         until_live(page).await;

@@ -265,7 +265,7 @@ async fn the_stream_is_silent_while_nothing_changes() {
                 .iter()
                 .skip(1)
                 .filter(|frame| frame.kind != FrameType::Heartbeat);
-            match others.last() {
+            match others.collect::<Vec<_>>().last() {
                 Some(frame) => Err(format!("{frame:?}")),
                 None => Ok(()),
             }

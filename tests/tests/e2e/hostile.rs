@@ -71,8 +71,7 @@ async fn hostile_texts_in_every_field_arrive_as_they_are() {
     let system = System::start().await;
     let client = system.client().await;
     let project = system.project("texts");
-    let mut count = 0;
-    for text in nasty() {
+    for (count, text) in nasty().into_iter().enumerate() {
         let mut file = json!({"marker": count, "status": "x"});
         for key in KEYS {
             file[key] = json!(text);
@@ -80,7 +79,6 @@ async fn hostile_texts_in_every_field_arrive_as_they_are() {
         file[&text] = json!({text.clone(): text});
         project.phase(&file);
         wait_for_marker(&system, &project, count).await;
-        count += 1;
     }
     assert_still_well(&system, &client, &project).await;
 }

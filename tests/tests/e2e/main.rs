@@ -13,6 +13,7 @@ mod browser_live;
 mod browser_looks;
 mod file_to_page;
 mod hostile;
+mod limits;
 mod nothing_lost;
 mod oracle;
 mod outage;

@@ -1,5 +1,5 @@
 //! A bad setting stops a program before it connects to anything: exit code 64
-//! and one sentence. Secrets show nowhere.
+//! and one sentence. Secrets show NOWHERE.
 
 use std::process::Command;
 
@@ -27,10 +27,20 @@ fn run(
     )
 }
 
+/// Never made: nothing may be touched before the settings are checked.
+const NOWHERE: (&str, &str) = ("PHASELINE_STATE_DIR", "/tmp/phaseline-settings-test");
+
+/// Program, arguments, variables, and what the sentence must name.
+type Case = (
+    &'static str,
+    &'static [&'static str],
+    &'static [(&'static str, &'static str)],
+    &'static str,
+);
+
 #[test]
 fn bad_settings_exit_with_64_and_name_setting_value_and_expectation() {
-    let nowhere = ("PHASELINE_STATE_DIR", "/tmp/phaseline-settings-test");
-    let cases: [(&str, &[&str], &[(&str, &str)], &str); 8] = [
+    let cases: [Case; 8] = [
         (
             "phaseline-aggregator",
             &[],
@@ -56,25 +66,25 @@ fn bad_settings_exit_with_64_and_name_setting_value_and_expectation() {
         (
             "phaseline-agent",
             &[],
-            &[nowhere, ("PHASELINE_NATS_URL", "http://x y")],
+            &[NOWHERE, ("PHASELINE_NATS_URL", "http://x y")],
             "http://x y",
         ),
         (
             "phaseline-agent",
             &[],
-            &[nowhere, ("PHASELINE_OUTBOX_MAX", "lots")],
+            &[NOWHERE, ("PHASELINE_OUTBOX_MAX", "lots")],
             "lots",
         ),
         (
             "phaseline-agent",
             &["--config", "/no/such/file.toml"],
-            &[nowhere],
+            &[NOWHERE],
             "/no/such/file.toml",
         ),
         (
             "phaseline",
             &["up", "--listen", "nonsense"],
-            &[nowhere],
+            &[NOWHERE],
             "nonsense",
         ),
     ];
@@ -89,6 +99,7 @@ fn bad_settings_exit_with_64_and_name_setting_value_and_expectation() {
             stderr.to_lowercase().contains(&named.to_lowercase()),
             "{name}: {stderr}"
         );
+        assert!(!std::path::Path::new(NOWHERE.1).exists());
         assert!(
             !stderr.contains("panicked") && !stderr.contains("RUST_BACKTRACE"),
             "{stderr}"

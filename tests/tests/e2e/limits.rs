@@ -1,0 +1,313 @@
+//! Limits that are reached: said, survived, and nothing lost.
+
+use std::fs;
+use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, SystemTime};
+
+use harness::fixtures;
+use harness::oracle::{Truth, faults};
+use harness::publisher::Publisher;
+use harness::system::{Agent, Aggregator, HOST, System};
+use harness::wait::{check, eventually};
+use harness::writer::{PHASE, Project};
+use protocol::{BuildState, RootState};
+use serde_json::json;
+
+#[tokio::test]
+async fn an_overflow_of_the_event_queue_loses_nothing() {
+    let mut system = System::start().await;
+    let known = system.project("known");
+    known.phase(&fixtures::numbered("known", 1));
+    system.build(&known, 1, |_| true).await;
+    let pid = system.agents[0].process.pid();
+    let queue: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(16_384);
+    // Nobody takes events out of the queue while the agent is frozen.
+    system.agents[0].process.freeze();
+    let noise = known.dir().join(".context-foundry/noise");
+    for _ in 0..queue {
+        fs::write(&noise, "x").unwrap();
+    }
+    fs::remove_file(&noise).unwrap();
+    // After the queue is full: a change, a new project and a whole new tree go unseen.
+    known.phase(&fixtures::numbered("known", 2));
+    let new = system.project("new");
+    new.phase(&fixtures::numbered("new", 1));
+    let deep = system.project("a/tree/of/its/own");
+    deep.phase(&fixtures::numbered("own", 1));
+    system.agents[0].process.thaw();
+    system
+        .build(&known, 1, |build| build.detail.as_deref() == Some("step 2"))
+        .await;
+    system.build(&new, 1, |_| true).await;
+    system.build(&deep, 1, |_| true).await;
+    assert_eq!(system.agents[0].process.pid(), pid, "the same process");
+    // And what it found is watched from now on.
+    deep.phase(&fixtures::numbered("own", 2));
+    system
+        .build(&deep, 1, |build| build.detail.as_deref() == Some("step 2"))
+        .await;
+}
+
+#[tokio::test]
+async fn with_too_few_watches_the_host_says_so_and_still_sees_every_project() {
+    const WATCHES: u32 = 12;
+    let mut system = System::start().await;
+    let watch = harness::scratch::directory("many");
+    let projects: Vec<Project> = (0..20)
+        .map(|n| Project::create(watch.join(format!("p{n}"))))
+        .collect();
+    let agent = Agent::start_with_watches("few-watches", &watch, &system.nats, WATCHES);
+    let Some(agent) = agent else {
+        eprintln!("skipped: user namespaces with a limit of their own are not to be had here");
+        return;
+    };
+    system.agents.push(agent);
+    let api = system.api();
+    let host = eventually("the host says that it is degraded", async || {
+        let host = api.host("few-watches").await?;
+        let degraded = host
+            .roots
+            .iter()
+            .any(|root| root.state == RootState::Degraded);
+        if degraded {
+            Ok(host)
+        } else {
+            Err(format!("{host:?}"))
+        }
+    })
+    .await;
+    let root = &host.roots[0];
+    assert!(
+        root.reason
+            .as_deref()
+            .is_some_and(|reason| reason.contains("watches")),
+        "{root:?}"
+    );
+    assert!(
+        root.remedy
+            .as_deref()
+            .is_some_and(|remedy| remedy.contains("max_user_watches")),
+        "{root:?}"
+    );
+    for project in &projects {
+        project.phase(&fixtures::numbered("p", 1));
+    }
+    for project in &projects {
+        system
+            .build_by_id(&project.build_id("few-watches", 1), |_| true)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_outbox_keeps_the_newest_state_of_each_file_and_says_so() {
+    const SMALLEST: &str = "16MiB";
+    let mut system = System::start().await;
+    let watch = harness::scratch::directory("full");
+    let agent = Agent::start_with(
+        "full",
+        watch.as_os_str().to_owned(),
+        &system.nats,
+        &[("PHASELINE_OUTBOX_MAX", SMALLEST)],
+    );
+    system.agents.push(agent);
+    system.host_is("full", "up").await;
+    let projects: Vec<Project> = (0..4)
+        .map(|n| Project::create(watch.join(format!("p{n}"))))
+        .collect();
+    system.nats.kill().await;
+    let filler = "x".repeat(900_000);
+    for count in 1..=10 {
+        for project in &projects {
+            let mut file = fixtures::numbered("full", count);
+            file["filler"] = json!(filler);
+            project.phase(&file);
+        }
+        // Apart, so that each is an event of its own: 36 MB in all.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    system.nats.up().await;
+    for project in &projects {
+        let id = project.build_id("full", 1);
+        system
+            .build_by_id(&id, |build| build.detail.as_deref() == Some("step 10"))
+            .await;
+    }
+    let events = system.database.events().await.unwrap();
+    let builds = system.database.builds().await.unwrap();
+    let truths: Vec<Truth> = projects.iter().map(Truth::from).collect();
+    assert_eq!(faults(&truths, &events, &builds), Vec::<String>::new());
+    assert!(
+        events.len() < 40,
+        "{} events of 40 fitted into {SMALLEST}",
+        events.len()
+    );
+    let api = system.api();
+    eventually("the overflow shows on the host", async || {
+        let host = api.host("full").await?;
+        check(host.outbox.is_some_and(|outbox| outbox.overflowed), || {
+            format!("{host:?}")
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_damaged_outbox_is_set_aside_and_the_agent_goes_on() {
+    let mut system = System::start().await;
+    let project = system.project("damaged");
+    project.phase(&fixtures::numbered("damaged", 1));
+    system.build(&project, 1, |_| true).await;
+    system.agents[0].process.stop().await;
+    let state = system.agents[0].state_dir();
+    let files = || {
+        fs::read_dir(&state)
+            .unwrap()
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+    };
+    let outbox = files().find(|path| {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        name.starts_with("outbox") && !name.ends_with("-wal") && !name.ends_with("-shm")
+    });
+    let outbox = outbox.unwrap_or_else(|| panic!("an outbox in {:?}", files().collect::<Vec<_>>()));
+    let size = fs::metadata(&outbox).unwrap().len();
+    let open = fs::OpenOptions::new().write(true).open(&outbox).unwrap();
+    open.write_all_at(&vec![0xA5; usize::try_from(size).unwrap()], 0)
+        .unwrap();
+    system.agents[0].restart();
+    project.phase(&fixtures::numbered("damaged", 2));
+    let id = project.build_id(HOST, 1);
+    system
+        .build_by_id(&id, |build| build.detail.as_deref() == Some("step 2"))
+        .await;
+    let kept = files().any(|path| path.to_string_lossy().contains("corrupt"));
+    assert!(
+        kept,
+        "the damaged one is kept for a look: {:?}",
+        files().collect::<Vec<_>>()
+    );
+    assert!(
+        system.agents[0].process.output().contains("corrupt"),
+        "and the log says so"
+    );
+}
+
+#[tokio::test]
+async fn a_silent_build_stalls_and_an_unchanged_rewrite_wakes_it() {
+    let system = System::start().await;
+    let project = system.project("silent");
+    let file = fixtures::phase("silent", "Builder", "3/7", "building");
+    // Written twenty minutes ago, moved here just now.
+    let made = system.watch.join("made.json");
+    fs::write(&made, file.to_string()).unwrap();
+    let ago = SystemTime::now() - Duration::from_secs(20 * 60);
+    fs::File::options()
+        .write(true)
+        .open(&made)
+        .unwrap()
+        .set_modified(ago)
+        .unwrap();
+    fs::rename(&made, project.file(PHASE)).unwrap();
+    let build = system
+        .build(&project, 1, |build| build.state == BuildState::Stalled)
+        .await;
+    let reason = build.state_reason.unwrap();
+    assert!(reason.contains("15 min"), "{reason}");
+    assert_eq!(build.ended_at, None);
+
+    // Only its time moves: the next presence carries it.
+    fs::File::options()
+        .write(true)
+        .open(project.file(PHASE))
+        .unwrap()
+        .set_modified(SystemTime::now())
+        .unwrap();
+    project.phase(&file);
+    let build = system
+        .build(&project, 1, |build| build.state == BuildState::Running)
+        .await;
+    assert_eq!(build.state_reason, None);
+    let kinds: Vec<String> = system
+        .database
+        .events()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|event| event.kind)
+        .collect();
+    assert_eq!(kinds, ["content", "silent", "alive"]);
+}
+
+#[tokio::test]
+async fn a_snapshot_of_very_many_builds_says_that_there_are_more() {
+    const BUILDS: usize = 1_050;
+    let system = System::start().await;
+    let mut publisher = Publisher::connect(&system.nats, "crowd").await;
+    let mut acks = Vec::new();
+    for number in 0..BUILDS {
+        let name = format!("p{number}");
+        let event = publisher.event(&name, &fixtures::numbered(&name, 1));
+        acks.push(publisher.send_soon(&event).await);
+        if acks.len() == 200 {
+            for ack in acks.drain(..) {
+                ack.await.unwrap();
+            }
+        }
+    }
+    let last = publisher.build_id(&format!("p{}", BUILDS - 1), 1);
+    system.build_by_id(&last, |_| true).await;
+    let client = system.client().await;
+    let seen = client.seen();
+    assert_eq!(seen.frames[0].data["truncated"], true);
+    assert_eq!(seen.builds.len(), 1_000);
+    assert!(seen.builds.contains_key(&last), "the newest are in it");
+    assert_eq!(
+        system.api().builds().await.unwrap().len(),
+        BUILDS,
+        "the API has them all"
+    );
+    let page = system.api().get("/").await.unwrap();
+    assert_eq!(page.status, 200);
+}
+
+#[tokio::test]
+async fn a_stream_with_other_settings_is_used_and_reported() {
+    let mut system = System::bare().await;
+    let context = async_nats::jetstream::new(system.nats.client().await);
+    context
+        .create_stream(async_nats::jetstream::stream::Config {
+            name: protocol::subject::STREAM.to_owned(),
+            subjects: vec![protocol::subject::EVENTS.to_owned()],
+            retention: async_nats::jetstream::stream::RetentionPolicy::WorkQueue,
+            max_messages: 123_456,
+            max_bytes: 64 * 1024 * 1024,
+            ..Default::default()
+        })
+        .await
+        .unwrap();
+    system
+        .aggregators
+        .push(Aggregator::start(&system.nats, &system.database).await);
+    let drift = system
+        .api()
+        .metric("phaseline_writer_stream_drift")
+        .await
+        .unwrap();
+    assert!((drift - 1.0).abs() < 0.1, "{drift}");
+    let mut stream = context.get_stream(protocol::subject::STREAM).await.unwrap();
+    let kept = stream.info().await.unwrap().config.max_messages;
+    assert_eq!(kept, 123_456, "it is not changed behind somebody's back");
+    let mut publisher = Publisher::connect(&system.nats, "drift").await;
+    publisher.tell("one", &fixtures::numbered("one", 1)).await;
+    system
+        .build_by_id(&publisher.build_id("one", 1), |_| true)
+        .await;
+}
