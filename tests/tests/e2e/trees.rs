@@ -1,10 +1,11 @@
 //! Projects that appear, move and vanish with whole trees are found without polling.
 
 use std::fs;
+use std::time::Duration;
 
 use harness::fixtures;
 use harness::system::{Agent, Aggregator, HOST, System};
-use harness::wait::{check, eventually};
+use harness::wait::{DEADLINE, check, eventually, eventually_within};
 use harness::writer::{DIRECTORY, Manner, PHASE, Project, write};
 
 /// Trees that are made at full speed; the 10,000 are for `make chaos` sized machines.
@@ -39,7 +40,8 @@ async fn trees_made_at_full_speed_are_all_found() {
     .await
     .unwrap();
     let expected = i64::try_from(count).unwrap();
-    eventually("every tree is a build", async || {
+    let deadline = DEADLINE + Duration::from_millis(10) * u32::try_from(count).unwrap();
+    eventually_within(deadline, "every tree is a build", async || {
         let seen = system.database.number("SELECT count(*) FROM build").await?;
         check(seen == expected, || format!("{seen} of {expected}"))
     })
