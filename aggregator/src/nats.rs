@@ -213,7 +213,12 @@ fn note((connected, losses): &(watch::Sender<bool>, watch::Sender<u64>), event: 
         }
         Event::ServerError(error) => tracing::warn!(%error, "the NATS server reports an error"),
         Event::ClientError(error) => tracing::debug!(%error, "failed to reach NATS, trying again"),
-        Event::LameDuckMode | Event::Draining => tracing::info!(%event, "NATS connection"),
+        // We close it ourselves: the disconnect that follows is no loss.
+        Event::Draining => {
+            connected.send_replace(false);
+            tracing::info!("closing the connection to NATS");
+        }
+        Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
     }
 }
 

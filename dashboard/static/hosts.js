@@ -28,7 +28,7 @@ export function noticesOf(host) {
   if (host.outbox?.overflowed) {
     found.push(notice("bad", "the outbox was full: only the newest state of each file was kept", OUTBOX_REMEDY));
   } else if (host.outbox?.events > 0) {
-    found.push(notice("warn", `${events(host.outbox.events)} wait in the outbox for the broker`, OUTBOX_REMEDY));
+    found.push(notice("warn", `${events(host.outbox.events)} in the outbox, waiting for the broker`, OUTBOX_REMEDY));
   }
   return found;
 }
@@ -157,6 +157,8 @@ function fillCard(card, host) {
     const t = parse(time);
     setStamp(f[key], t === null ? null : { t, iso: time, text: exact(t) });
   }
+  // "Up" says that it was heard within two presences; these move no frame, so that a time shown here would grow old.
+  setHidden(f["host-heard"], host.state === "up");
   setText(f["host-offset"], offset(host.clock_offset_ms));
   setText(f["host-outbox"], outbox(host.outbox));
   setList(f["host-roots"], host.roots ?? [], () => clone("t-root"), fillRoot);

@@ -57,7 +57,8 @@ impl Seen {
         self.breaches.push(text);
     }
 
-    pub(crate) fn take(&mut self, text: &str) {
+    /// Takes a frame as it came.
+    pub fn take(&mut self, text: &str) {
         let frame: Frame<Value> = match serde_json::from_str(text) {
             Ok(frame) => frame,
             Err(e) => return self.breach(format!("no frame: {e}: {text}")),

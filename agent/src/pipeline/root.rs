@@ -96,7 +96,11 @@ impl RootWatch {
         match (self.present, &self.ancestor) {
             (Some(_), _) => (RootState::Watching, None, None),
             (None, Some(above)) => {
-                let reason = format!("it does not exist; {} is watched for it", above.display());
+                let what = match path.symlink_metadata() {
+                    Ok(_) => "it is no directory",
+                    Err(_) => "it does not exist",
+                };
+                let reason = format!("{what}; {} is watched for it", above.display());
                 (RootState::Missing, Some(reason), None)
             }
             (None, None) => (RootState::Starting, None, None),

@@ -1,6 +1,8 @@
 //! What stands in the way of believing a producer's last word: its host is
 //! gone, its file was removed, it has been silent, it cannot be read.
 
+use std::collections::BTreeMap;
+
 use protocol::{Build, BuildState};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +12,8 @@ pub(super) struct Conditions {
     pub(super) host_gone: Option<String>,
     pub(super) removed: Option<String>,
     pub(super) silent: Option<String>,
-    pub(super) unreadable: Option<String>,
+    /// By file: one that is good says nothing about another.
+    pub(super) unreadable: BTreeMap<String, String>,
 }
 
 impl Conditions {
@@ -27,7 +30,14 @@ impl Conditions {
         } else if let Some(silent) = &self.silent {
             (BuildState::Stalled, Some(silent.as_str()))
         } else {
-            (said, self.unreadable.as_deref().or(reason))
+            (
+                said,
+                self.unreadable
+                    .values()
+                    .next()
+                    .map(String::as_str)
+                    .or(reason),
+            )
         };
         build.state = state;
         build.state_reason = why.map(str::to_owned);

@@ -19,6 +19,10 @@ const SUMMARY_FILE: &str = "session-summary.json";
 /// Phases after which nothing comes, whatever the number says.
 const LAST_PHASES: [&str; 3] = ["Feedback", "GitHub Integration", "Complete"];
 
+/// What a build still writes after its summary is its tail for this long,
+/// milliseconds: two of its last phases take less. Later it is another build.
+const LONGEST_TAIL_MS: i64 = 10 * 60_000;
+
 /// The file that says where the build stands.
 pub(super) fn is_state_file(event: &Event) -> bool {
     file_name(event) == STATE_FILE
@@ -127,18 +131,28 @@ fn begins_next_run(run: &Run, event: &Event, document: &Map<String, Value>) -> b
     let number = name(document, "phase_number").and_then(|text| PhaseNumber::parse(&text));
     let fell = matches!((run.number, number), (Some(before), Some(now)) if now.at < before);
     let shrank = matches!((run.told, told), (Some(before), Some(now)) if now < before);
-    let restarted = fell && number.is_some_and(|now| now.at <= 1.0);
-    if event.recreated || shrank || restarted {
+    let at_start = number.is_some_and(|now| now.at <= 1.0);
+    if event.recreated || shrank || (fell && at_start) {
         return true;
     }
-    let active =
-        name(document, "status").is_some_and(|word| matches!(meaning(&word), Meaning::Goes(_)));
-    match (run.ended_by, run.build.state) {
-        (None, _) => false,
-        (Some(EndedBy::State), BuildState::Completed) | (Some(EndedBy::Summary), _) => fell,
-        // It had said that it failed, and works again.
-        (Some(EndedBy::State), _) => fell || active,
+    let (Some(by), Some(ended)) = (run.ended_by, run.build.ended_at) else {
+        return false;
+    };
+    let status = name(document, "status");
+    let active = status.is_some_and(|word| matches!(meaning(&word), Meaning::Goes(_)));
+    if fell || !active {
+        return fell;
     }
+    // It works, after its end. A last phase may follow a summary; anything else is another build.
+    let gave_up = by == EndedBy::State && run.build.state != BuildState::Completed;
+    let too_late = moment(event).millis_since(ended) > LONGEST_TAIL_MS;
+    let phase = name(document, "current_phase").unwrap_or_default();
+    let unnumbered = number.is_none() && !is_last_phase(&phase);
+    gave_up || too_late || at_start || unnumbered
+}
+
+fn is_last_phase(phase: &str) -> bool {
+    LAST_PHASES.iter().any(|last| phases::same(last, phase))
 }
 
 /// The keys of `current-phase.json`; each may be missing, null or of another type.
@@ -181,8 +195,7 @@ fn judge(run: &mut Run, meaning: &Meaning, status: &str, event: &Event) {
         .phase
         .clone()
         .unwrap_or_else(|| "its phase".to_owned());
-    let is_last = LAST_PHASES.iter().any(|last| phases::same(last, &phase))
-        || number.is_some_and(PhaseNumber::is_last);
+    let is_last = is_last_phase(&phase) || number.is_some_and(PhaseNumber::is_last);
     if run.build.has_ended() {
         // A tail: written after the summary or after the last phase was completed.
         let last = match run.build.state {

@@ -2,6 +2,8 @@
 
 /// Phases of one build: four times what any producer lists.
 pub(super) const MAX_PHASES: usize = 64;
+/// Phases that were only told as completed: those that are seen running always find a place.
+pub(super) const MAX_TOLD: usize = 48;
 /// Characters of a name (phase, session, branch, status): what a page can show at all.
 pub(super) const MAX_NAME: usize = 512;
 /// Characters of a sentence (detail, error, reason).

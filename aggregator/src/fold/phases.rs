@@ -3,7 +3,7 @@
 
 use protocol::{Phase, PhaseState, Timestamp};
 
-use super::limits::MAX_PHASES;
+use super::limits::{MAX_PHASES, MAX_TOLD};
 
 /// One phase under several names: Context Foundry lists `Deployer` and
 /// `GitHub` for what it calls `Deploy` and `GitHub Integration` while they run,
@@ -42,11 +42,13 @@ pub(super) fn told_completed(
     at: Timestamp,
 ) {
     for (place, name) in names.iter().enumerate() {
+        let room = phases.len() < MAX_TOLD;
         if current.is_some_and(|current| same(current, name)) {
             continue; // its own status says more
         }
         match find(phases, name) {
             Some(phase) => complete(phase, at),
+            None if !room => {}
             None => insert(
                 phases,
                 place,

@@ -139,7 +139,7 @@ impl Run {
     pub(super) fn believe(&mut self, event: &Event) {
         self.conditions.silent = None;
         self.conditions.removed = None;
-        self.conditions.unreadable = None;
+        self.conditions.unreadable.remove(&event.file);
         self.seen(event);
     }
 

@@ -241,7 +241,7 @@ impl Track {
         self.ensure_run(event);
         let run = self.run.as_mut()?;
         let reason = format!("{} cannot be read: {}", event.file, cut(why, MAX_SENTENCE));
-        run.conditions.unreadable = Some(reason);
+        run.conditions.unreadable.insert(event.file.clone(), reason);
         run.seen(event);
         None
     }
@@ -249,6 +249,9 @@ impl Track {
     fn removed(&mut self, event: &Event) {
         let matters =
             self.producer != context_foundry::PRODUCER || context_foundry::is_state_file(event);
+        if let Some(run) = &mut self.run {
+            run.conditions.unreadable.remove(&event.file);
+        }
         if let Some(run) = self.run.as_mut().filter(|_| matters) {
             run.conditions.removed = Some(format!("{} was removed", event.file));
             self.silences.abandon();
@@ -291,7 +294,9 @@ impl Track {
     /// Begins the next run. One that was still open is closed as unknown and returned.
     pub(super) fn begin(&mut self, event: &Event) -> Option<Build> {
         let number = self.current().map_or(1, |build| build.run + 1);
+        let mut unreadable = BTreeMap::new();
         let superseded = self.run.take().map(|mut run| {
+            unreadable.append(&mut run.conditions.unreadable);
             if !run.build.has_ended() {
                 let reason = format!("run {number} began before this one reported its end");
                 run.end(BuildState::Unknown, reason, moment(event), EndedBy::State);
@@ -299,7 +304,9 @@ impl Track {
             run.build
         });
         self.silences.abandon();
-        self.run = Some(Run::new(event, self.id_of(number), number));
+        let mut run = Run::new(event, self.id_of(number), number);
+        run.conditions.unreadable = unreadable;
+        self.run = Some(run);
         superseded
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use protocol::presence::{GONE_AFTER_MS, OutboxStatus, PRESENCE_VERSION};
-use protocol::{Host, HostState, Presence, RootStatus, Timestamp, subject};
+use protocol::{Host, HostState, Presence, Timestamp, subject};
 use uuid::Uuid;
 
 use crate::fold::TimerKind;
@@ -14,6 +14,10 @@ use crate::fold::TimerKind;
 const MAX_HOSTS: usize = 10_000;
 /// Two missed presences and a margin.
 pub(crate) const GONE_AFTER: Duration = Duration::from_millis(GONE_AFTER_MS.unsigned_abs());
+
+/// Presences in a row with something in the outbox that make a backlog: an event that is under way at
+/// the very moment of one is none.
+const BACKLOG_AFTER: u32 = 2;
 
 /// A host as the leader remembers it.
 #[derive(Debug, Clone)]
@@ -130,8 +134,7 @@ impl Hosts {
 
     /// Events wait on the host: silence here may be a slow way, not a silent build.
     pub(crate) fn has_backlog(&self, name: &str) -> bool {
-        let outbox = self.known.get(name).and_then(|known| known.host.outbox);
-        outbox.is_some_and(|outbox| outbox.events > 0)
+        self.known.get(name).is_some_and(|known| known.waiting > 0)
     }
 
     /// The earliest moment at which a host may be gone.
@@ -296,7 +299,17 @@ impl Known {
         host.started_at = Some(presence.started_at);
         host.last_seen_at = Some(clock);
         host.clock_offset_ms = Some(presence.sent_at.millis_since(clock));
-        host.outbox = Some(presence.outbox);
+        host.outbox = Some(
+            if self.waiting < BACKLOG_AFTER && !presence.outbox.overflowed {
+                OutboxStatus {
+                    events: 0,
+                    bytes: 0,
+                    ..presence.outbox
+                }
+            } else {
+                presence.outbox
+            },
+        );
         host.roots.clone_from(&presence.roots);
     }
 
@@ -327,17 +340,6 @@ impl Known {
     /// What people should see at once when it changes; figures are not in it.
     fn visible(&self) -> impl PartialEq + use<'_> {
         let host = &self.host;
-        let root = |root: &RootStatus| {
-            let RootStatus {
-                label,
-                path,
-                state,
-                watches: _,
-                reason,
-                remedy,
-            } = root.clone();
-            (label, path, state, reason, remedy)
-        };
         (
             (
                 host.state,
@@ -347,16 +349,15 @@ impl Known {
                 host.started_at,
             ),
             self.outbox_condition(host.outbox),
-            host.roots.iter().map(root).collect::<Vec<_>>(),
+            &host.roots,
         )
     }
 
-    /// Empty, waiting or overflowed. An event that is under way at the very moment of a presence is no
-    /// backlog: two presences in a row make one.
+    /// Empty, waiting or overflowed.
     fn outbox_condition(&self, outbox: Option<OutboxStatus>) -> u8 {
         match outbox {
             Some(outbox) if outbox.overflowed => 2,
-            Some(_) if self.waiting >= 2 => 1,
+            Some(_) if self.waiting >= BACKLOG_AFTER => 1,
             _ => 0,
         }
     }

@@ -1,7 +1,7 @@
 //! Hosts come, go, stop, and share names.
 
 use protocol::presence::PRESENCE_VERSION;
-use protocol::{AgentId, RootState};
+use protocol::{AgentId, RootState, RootStatus};
 
 use super::*;
 
@@ -50,12 +50,12 @@ fn a_presence_that_says_the_same_is_no_change() {
     let start = Instant::now();
     let hosts = one_host(start);
     let mut same = presence(1);
-    same.roots[0].watches = 900;
+    same.outbox.events = 1; // under way at this very moment
     same.sent_at = at(10);
     let judged = hosts.judge(&same, after(start, 10), at(10)).unwrap();
     assert!(!judged.changed);
     assert_eq!(judged.known.host.last_seen_at, Some(at(10)));
-    assert_eq!(judged.known.host.roots[0].watches, 900);
+    assert_eq!(judged.known.host.outbox.unwrap().events, 0);
     same.version = "0.2.0".into();
     assert!(
         hosts

@@ -223,7 +223,7 @@ fn notices(host: &Host) -> Vec<Notice> {
             (
                 "warn",
                 format!(
-                    "{} wait in the outbox for the broker",
+                    "{} in the outbox, waiting for the broker",
                     events(outbox.events)
                 ),
             )

@@ -235,3 +235,49 @@ async fn hundreds_of_builds_are_each_shown_once_and_in_their_newest_state() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_history_finds_past_builds_page_by_page() {
+    if !available() {
+        return;
+    }
+    let system = System::start().await;
+    let mut publisher = Publisher::connect(&system.nats, "past").await;
+    for number in 0..60 {
+        let name = format!("shop-{number}");
+        let status = if number == 7 { "failed" } else { "completed" };
+        let file = fixtures::phase(&name, "Feedback", "7/7", status);
+        publisher.tell(&name, &file).await;
+    }
+    let last = publisher.build_id("shop-59", 1);
+    system.build_by_id(&last, |_| true).await;
+    with_browser(&system.aggregators[0].base(), async |page| {
+        open(page, "/history").await;
+        let first = page.count("li[data-build]").await;
+        assert!(first > 0 && first < 60, "{first} on the first page");
+        assert_eq!(
+            page.count(&format!("li[data-build=\"{last}\"]")).await,
+            1,
+            "newest first"
+        );
+        page.js("document.querySelector('a[rel=next]').click()")
+            .await;
+        page.until("the older ones", "location.search.includes('cursor=')")
+            .await;
+        page.until(
+            "the rest",
+            &format!(
+                "document.querySelectorAll('li[data-build]').length === {}",
+                60 - first
+            ),
+        )
+        .await;
+        open(page, "/history?state=failed").await;
+        assert_eq!(page.count("li[data-build]").await, 1);
+        open(page, "/history?q=shop-42").await;
+        assert_eq!(page.count("li[data-build]").await, 1);
+        open(page, "/history?q=nothing-like-it").await;
+        assert!(page.body().await.contains("No build matches"));
+    })
+    .await;
+}

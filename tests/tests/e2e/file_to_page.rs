@@ -279,3 +279,30 @@ async fn the_stream_is_silent_while_nothing_changes() {
     );
     client.assert_clean();
 }
+
+#[tokio::test]
+async fn branch_and_commit_of_the_working_tree_are_shown() {
+    let system = System::start().await;
+    let project = system.project("tree");
+    let git = project.dir().join(".git");
+    let commit = "0c3571f0c3571f0c3571f0c3571f0c3571f00c35";
+    std::fs::create_dir_all(git.join("refs/heads/feature")).unwrap();
+    std::fs::write(git.join("HEAD"), "ref: refs/heads/feature/search\n").unwrap();
+    std::fs::write(git.join("refs/heads/feature/search"), format!("{commit}\n")).unwrap();
+    project.phase(&fixtures::phase("tree", "Scout", "1/7", "researching"));
+    let build = system.build(&project, 1, |_| true).await;
+    assert_eq!(build.branch.as_deref(), Some("feature/search"));
+    assert_eq!(build.commit.as_deref(), Some(commit));
+
+    // A worktree of it elsewhere under the root.
+    let worktree = system.project("worktree");
+    let private = git.join("worktrees/worktree");
+    std::fs::create_dir_all(&private).unwrap();
+    std::fs::write(private.join("HEAD"), "ref: refs/heads/other\n").unwrap();
+    std::fs::write(private.join("commondir"), "../..\n").unwrap();
+    let pointer = format!("gitdir: {}\n", private.display());
+    std::fs::write(worktree.dir().join(".git"), pointer).unwrap();
+    worktree.phase(&fixtures::phase("worktree", "Scout", "1/7", "researching"));
+    let build = system.build(&worktree, 1, |_| true).await;
+    assert_eq!(build.branch.as_deref(), Some("other"));
+}

@@ -301,3 +301,36 @@ async fn hostile_questions_are_answered_with_plain_errors() {
         );
     }
 }
+
+#[tokio::test]
+async fn bytes_that_are_no_json_are_reported_and_later_good_writes_arrive() {
+    let system = System::start().await;
+    let client = system.client().await;
+    let project = system.project("bytes");
+    let good = fixtures::phase("bytes", "Scout", "1/7", "researching").to_string();
+    let contents: Vec<Vec<u8>> = vec![
+        b"\xff\xfe\x00\x01".to_vec(),
+        vec![0; 4096],
+        format!("\u{feff}{good}").into_bytes(),
+        good.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        b"{\"current_phase\":\"\xc3\x28\"}".to_vec(),
+        b"{\"current_phase\":\"\\ud800\"}".to_vec(),
+        b"{\"a\":1e131072,\"b\":-1e999999}".to_vec(),
+        b"{\"a\":1,\"a\":2}".to_vec(),
+        b"{\"a\":NaN}".to_vec(),
+        format!("{good}{good}").into_bytes(),
+        format!("{good}\n\n  \n").into_bytes(),
+    ];
+    for content in contents {
+        fs::write(project.file(PHASE), &content).unwrap();
+        // Long enough for the retries of a torn file to end.
+        tokio::time::sleep(std::time::Duration::from_millis(1_000)).await;
+    }
+    assert_still_well(&system, &client, &project).await;
+    let letters = system
+        .database
+        .number("SELECT count(*) FROM dead_letter")
+        .await
+        .unwrap();
+    assert_eq!(letters, 0, "the agent sends nothing that Postgres refuses");
+}

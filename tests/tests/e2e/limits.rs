@@ -264,6 +264,13 @@ async fn a_snapshot_of_very_many_builds_says_that_there_are_more() {
     }
     let last = publisher.build_id(&format!("p{}", BUILDS - 1), 1);
     system.build_by_id(&last, |_| true).await;
+    // The API reads the database; the stream's snapshot comes once the frames have arrived too.
+    let api = system.api();
+    eventually("the replica has seen every change", async || {
+        let ready: protocol::page::Readiness = api.read("/readyz").await?;
+        check(ready.seq > BUILDS as u64, || format!("{ready:?}"))
+    })
+    .await;
     let client = system.client().await;
     let seen = client.seen();
     assert_eq!(seen.frames[0].data["truncated"], true);
@@ -309,5 +316,36 @@ async fn a_stream_with_other_settings_is_used_and_reported() {
     publisher.tell("one", &fixtures::numbered("one", 1)).await;
     system
         .build_by_id(&publisher.build_id("one", 1), |_| true)
+        .await;
+}
+
+#[tokio::test]
+async fn events_beyond_their_age_are_deleted_and_their_builds_stay() {
+    let mut system = System::start().await;
+    let mut publisher = Publisher::connect(&system.nats, "aged").await;
+    for count in 1..=3 {
+        publisher
+            .tell("one", &fixtures::numbered("one", count))
+            .await;
+    }
+    let id = publisher.build_id("one", 1);
+    system
+        .build_by_id(&id, |build| build.detail.as_deref() == Some("step 3"))
+        .await;
+    let old = "UPDATE event SET committed_at = now() - interval '91 days' WHERE seq < 3";
+    system.database.execute(old).await.unwrap();
+    system.aggregators[0].restart();
+    system.aggregators[0].ready().await;
+    eventually("old events are deleted", async || {
+        let left = system.database.number("SELECT count(*) FROM event").await?;
+        check(left == 1, || left.to_string())
+    })
+    .await;
+    let build = system.build_by_id(&id, |_| true).await;
+    assert_eq!(build.detail.as_deref(), Some("step 3"));
+    // What was folded before is still known: nothing is folded anew.
+    publisher.tell("one", &fixtures::numbered("one", 4)).await;
+    system
+        .build_by_id(&id, |build| build.detail.as_deref() == Some("step 4"))
         .await;
 }

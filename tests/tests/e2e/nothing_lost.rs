@@ -90,6 +90,12 @@ async fn nothing_is_lost_doubled_or_wrong_when_every_part_is_killed_under_load()
         faults.join("\n")
     );
     assert_eq!(builds.len(), PROJECTS, "a kill must not begin a run");
+    let letters = system
+        .database
+        .number("SELECT count(*) FROM dead_letter")
+        .await
+        .unwrap();
+    assert_eq!(letters, 0, "an outage is no reason to set anything aside");
     eprintln!("{written} writes, {} rows, 0 faults", events.len());
     for follower in &followers {
         assert_follows(&system, follower).await;

@@ -1,8 +1,10 @@
-//! The oracle itself: it must see a loss, a doubled row, a torn and a disordered state.
+//! Controls of the harness itself: the oracle must see a loss, a doubled row, a
+//! torn and a disordered state, and the reader of the stream each broken promise.
 
 use harness::db::{BuildRow, EventRow};
 use harness::fixtures;
 use harness::oracle::{Truth, faults};
+use harness::seen::Seen;
 use harness::system::System;
 use serde_json::{Value, json};
 
@@ -83,4 +85,46 @@ async fn the_oracle_finds_every_kind_of_fault_and_none_where_there_is_none() {
         .insert("count".to_owned(), Value::from(2));
     assert!(check(&events, &stale)[0].contains("shows"));
     assert!(check(&events, &[])[0].contains("no build"));
+}
+
+/// A frame of a build with the members that every one has.
+fn frame(kind: &str, seq: u64, more: &Value) -> String {
+    let mut data = json!({"id": "b", "seq": seq, "last_updated": "2026-11-20T10:00:00.000Z"});
+    for (key, value) in more.as_object().into_iter().flatten() {
+        data[key] = value.clone();
+    }
+    let timestamp = "2026-11-20T10:00:00.000Z";
+    json!({"type": kind, "data": data, "timestamp": timestamp, "source": "event", "seq": seq})
+        .to_string()
+}
+
+#[test]
+fn a_reader_of_the_stream_notices_each_broken_promise() {
+    let new = frame(
+        "build_update",
+        1,
+        &json!({"started_at": "x", "phase": "Scout"}),
+    );
+    let next = frame("build_update", 2, &json!({"phase": "Test"}));
+    let end = frame("build_complete", 3, &json!({"phase": "Test"}));
+    let breaches = |frames: &[&String]| {
+        let mut seen = Seen::default();
+        for text in frames {
+            seen.take(text);
+        }
+        seen.breaches.join("\n")
+    };
+    assert_eq!(breaches(&[&new, &next, &end]), "");
+    assert!(breaches(&[&new, &next, &next]).contains("has seq 2 after 2"));
+    assert!(breaches(&[&next, &new]).contains("has seq 1 after 2"));
+    assert!(breaches(&[&next]).contains("never sent"));
+    let same = frame("build_update", 3, &json!({"phase": "Test"}));
+    assert!(breaches(&[&new, &next, &same]).contains("changes nothing"));
+    let again = frame("build_complete", 4, &json!({"phase": "Test"}));
+    assert!(breaches(&[&new, &next, &end, &again]).contains("came twice"));
+    let wrong = frame("build_complete", 3, &json!({"phase": "Scout"}));
+    assert!(breaches(&[&new, &next, &wrong]).contains("says phase"));
+    assert!(breaches(&[&"no frame".to_owned()]).contains("no frame"));
+    let bare = new.replace("\"last_updated\"", "\"other\"");
+    assert!(breaches(&[&bare]).contains("without last_updated"));
 }

@@ -194,3 +194,49 @@ async fn the_same_project_under_two_roots_is_one_build() {
         .await;
     assert_eq!(system.database.events().await.unwrap().len(), 2);
 }
+
+/// An outage of ours says nothing about the hosts.
+async fn nobody_is_said_to_be_gone(system: &System, project: &Project) {
+    system.host_is(HOST, "up").await;
+    let api = system.api();
+    stays(Duration::from_secs(4), "the host is up", async || {
+        let host = api.host(HOST).await?;
+        check(host.state == HostState::Up, || format!("{host:?}"))
+    })
+    .await;
+    let events = system.database.events().await.unwrap();
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["content"]);
+    system
+        .build(project, 1, |build| build.state == BuildState::Running)
+        .await;
+}
+
+/// Longer than two presences and the margin.
+const OUTAGE: Duration = Duration::from_secs(24);
+
+#[tokio::test]
+async fn an_outage_of_the_aggregator_makes_no_host_gone() {
+    let mut system = System::start().await;
+    let project = system.project("open");
+    project.phase(&fixtures::phase("open", "Builder", "3/7", "building"));
+    system.build(&project, 1, |_| true).await;
+    system.aggregators[0].kill();
+    tokio::time::sleep(OUTAGE).await;
+    system.aggregators[0].restart();
+    system.aggregators[0].ready().await;
+    nobody_is_said_to_be_gone(&system, &project).await;
+}
+
+#[tokio::test]
+async fn an_outage_of_the_broker_makes_no_host_gone() {
+    let mut system = System::start().await;
+    let project = system.project("open");
+    project.phase(&fixtures::phase("open", "Builder", "3/7", "building"));
+    system.build(&project, 1, |_| true).await;
+    system.nats.kill().await;
+    tokio::time::sleep(OUTAGE).await;
+    system.nats.up().await;
+    system.aggregators[0].ready().await;
+    nobody_is_said_to_be_gone(&system, &project).await;
+}

@@ -1,11 +1,15 @@
 //! Two aggregators: one writes, both serve; when the writer dies the other takes over.
 
+use futures::StreamExt as _;
 use harness::api::Api;
 use harness::fixtures;
 use harness::oracle::{Truth, faults};
+use harness::publisher::Publisher;
 use harness::stream::Client;
 use harness::system::{Aggregator, System};
-use harness::wait::{check, eventually};
+use harness::wait::{DEADLINE, check, eventually};
+use protocol::Frame;
+use protocol::page::Readiness;
 
 async fn leadership(aggregator: &Aggregator) -> Result<String, String> {
     let answer = Api::new(aggregator.base()).get("/readyz").await?;
@@ -126,4 +130,39 @@ async fn replicas_that_start_together_on_an_empty_database_both_come_up() {
     }
     words.sort();
     assert_eq!(words, ["follower", "follower", "leader"]);
+}
+
+#[tokio::test]
+async fn committed_changes_are_on_the_broker_for_anyone_in_order_and_without_a_gap() {
+    let system = System::start().await;
+    let client = system.nats.client().await;
+    let mut live = client.subscribe(protocol::subject::LIVE).await.unwrap();
+    client.flush().await.unwrap();
+    let mut publisher = Publisher::connect(&system.nats, "gapless").await;
+    let first = system.api().read::<Readiness>("/readyz").await.unwrap().seq;
+    for count in 0..40_u64 {
+        let project = format!("p{}", count % 7);
+        let ends = count % 10 == 9;
+        let mut file = fixtures::numbered(&project, count);
+        if ends {
+            file["status"] = serde_json::json!("failed");
+        }
+        publisher.tell(&project, &file).await;
+    }
+    publisher.tell("last", &fixtures::numbered("last", 1)).await;
+    let last = publisher.build_id("last", 1);
+    let mut seqs = Vec::new();
+    let read = async {
+        while let Some(message) = live.next().await {
+            let frame: Frame<serde_json::Value> = serde_json::from_slice(&message.payload).unwrap();
+            seqs.extend(frame.seq);
+            if frame.data["id"] == last.as_str() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, read).await.unwrap();
+    let expected: Vec<u64> = (first + 1..).take(seqs.len()).collect();
+    assert_eq!(seqs, expected);
+    assert!(seqs.len() > 10, "{} changes", seqs.len());
 }

@@ -1,5 +1,6 @@
 //! `phaseline up`: one command, everything runs; killed, nothing is left; again, all is there.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use harness::api::Api;
@@ -96,6 +97,17 @@ async fn a_written_file_reaches_the_api_and_everything_ends_with_the_launcher() 
     let id = project.build_id("launcher", 1);
     let api = Api::new(up.base.clone());
     eventually("the build", async || api.build(&id).await).await;
+
+    // A newcomer sees something at once.
+    let mut demo = clean(spawner::command(program("phaseline")));
+    demo.args(["demo", "--speed", "100", "--state-dir"])
+        .arg(&state);
+    let status = Process::start("phaseline demo", demo).wait().await;
+    assert!(status.success(), "{status}");
+    let builds = api.builds().await.unwrap();
+    let hosts: HashSet<&str> = builds.iter().map(|build| build.host.as_str()).collect();
+    assert_eq!((builds.len(), hosts.len()), (3, 3), "{hosts:?}");
+    assert!(builds.iter().take(2).all(|build| build.ended_at.is_some()));
 
     // kill -9 of the launcher: its servers end by themselves.
     up.process.kill();

@@ -252,3 +252,38 @@ fn the_memory_survives_storage_and_folds_on_the_same() {
     let restored: Track = serde_json::from_str(&stored).unwrap();
     assert_eq!(restored, play.track);
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_not_forgotten_when_another_is_good() {
+    let mut play = Play::new();
+    play.phase("Test", "4/7", "testing");
+    let mut event = play.event("session-summary.json", EventKind::Unreadable);
+    event.unreadable = Some(Unreadable {
+        reason: UnreadableReason::Unparsable,
+        message: "unexpected character at byte 0".into(),
+    });
+    play.fold(event);
+    play.phase("Documentation", "5/7", "documenting");
+    let reason = play.build().state_reason.clone().unwrap();
+    assert!(
+        reason.contains("session-summary.json cannot be read"),
+        "{reason}"
+    );
+    play.phase("Scout", "1/7", "starting");
+    assert!(play.build().state_reason.is_some(), "nor by the next run");
+    let event = play.event("session-summary.json", EventKind::Removed);
+    play.fold(event);
+    assert_eq!(play.build().state_reason, None);
+}
+
+#[test]
+fn the_running_phase_has_a_place_however_many_are_told() {
+    let told: Vec<_> = (0..5000).map(|n| format!("c{n}")).collect();
+    let mut play = Play::new();
+    play.state(json!({"current_phase":"Builder","phase_number":"3/7","status":"building","phases_completed":told}));
+    let last = play.build().phases.last().unwrap();
+    assert_eq!(
+        (last.name.as_str(), last.state),
+        ("Builder", PhaseState::Running)
+    );
+}

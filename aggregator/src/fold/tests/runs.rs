@@ -261,3 +261,42 @@ fn a_corrected_summary_corrects_the_verdict_and_the_progress_but_not_the_end() {
     assert_eq!(play.build().progress, Some(3.0 / 7.0));
     assert!(outcome.ended.is_empty(), "it ended once");
 }
+
+#[test]
+fn a_build_that_starts_again_after_an_end_is_the_next_run() {
+    // An early failure and a retry: the number never fell.
+    let mut play = Play::new();
+    play.phase("Scout", "1/7", "researching");
+    play.summary(json!({"status":"failed"}));
+    play.state(json!({"current_phase":"Scout","phase_number":"1/7","status":"analyzing"}));
+    play.phase("Architect", "2/7", "designing");
+    assert_eq!(
+        (play.build().run, play.build().state),
+        (2, BuildState::Running)
+    );
+
+    // No numbers at all.
+    let mut play = Play::new();
+    play.state(json!({"current_phase":"Feedback","status":"completed"}));
+    play.state(json!({"current_phase":"Scout","status":"researching"}));
+    assert_eq!(
+        (play.build().run, play.build().state),
+        (2, BuildState::Running)
+    );
+
+    // A later number may be a tail for some minutes, and no longer.
+    let mut play = Play::new();
+    play.phase("Test", "4/7", "testing");
+    play.summary(json!({"status":"completed"}));
+    play.phase("Deploy", "6/7", "deploying");
+    assert_eq!(
+        (play.build().run, play.build().state),
+        (1, BuildState::Completed)
+    );
+    play.now_ms += 11 * 60_000;
+    play.phase("Builder", "6.5/7", "building");
+    assert_eq!(
+        (play.build().run, play.build().state),
+        (2, BuildState::Running)
+    );
+}
