@@ -27,11 +27,12 @@ agent: ## Watch this machine for a system elsewhere (NATS=nats://central:4222 PA
 	cargo build --release --locked -p phaseline-agent
 	exec $(TARGET)/release/phaseline-agent --nats-url "$(NATS)" --nats-user agent --nats-password-file "$(PASSWORD_FILE)" --watch "$(WATCH)"
 
-# Unit tests first: they need no services and fail fastest.
+# Unit tests first: they need no services and fail fastest. The others wait
+# more than they compute: four at once, also on two cores.
 test: setup-test ## Unit tests, then the end-to-end tests with real servers and a real browser
 	cargo build --workspace --bins --locked
 	cargo test --workspace --exclude phaseline-tests --locked
-	cargo test -p phaseline-tests --locked
+	cargo test -p phaseline-tests --locked -- --test-threads=4
 
 lint: setup-lint ## Formatting, clippy and documentation, with warnings denied
 	cargo fmt --all --check

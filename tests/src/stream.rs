@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -125,17 +126,17 @@ impl Client {
         .await
     }
 
-    /// Waits for a build in a state that satisfies `probe`, by its project's name.
+    /// Waits for a build in a state that satisfies `probe`, by its project's name;
+    /// members that are not known read as null.
     ///
     /// # Panics
     /// When it never comes.
-    pub async fn until_build(&self, project: &str, probe: impl Fn(&Told) -> bool) -> Told {
+    pub async fn until_build(&self, project: &str, probe: impl Fn(&Value) -> bool) -> Value {
         self.until(&format!("a build of {project} on the stream"), |seen| {
-            let mut told = seen
-                .builds
-                .values()
-                .filter(|told| told["project"] == project);
-            told.find(|told| probe(told)).cloned()
+            let of_project = |told: &&Told| told.get("project").is_some_and(|name| name == project);
+            let told = seen.builds.values().filter(of_project);
+            let mut told = told.map(|told| Value::Object(told.clone()));
+            told.find(|told| probe(told))
         })
         .await
     }

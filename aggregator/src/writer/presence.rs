@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use protocol::presence::{GONE_AFTER_MS, OutboxStatus, PRESENCE_VERSION};
-use protocol::{Host, HostState, Presence, Timestamp, subject};
+use protocol::{Host, HostState, Presence, RootStatus, Timestamp, subject};
 use uuid::Uuid;
 
 use crate::fold::TimerKind;
@@ -340,6 +340,18 @@ impl Known {
     /// What people should see at once when it changes; figures are not in it.
     fn visible(&self) -> impl PartialEq + use<'_> {
         let host = &self.host;
+        // How many directories are watched is a figure: it moves with every `mkdir`.
+        let roots = host.roots.iter().map(|root| {
+            let RootStatus {
+                label,
+                path,
+                state,
+                watches: _,
+                reason,
+                remedy,
+            } = root;
+            (label, path, state, reason, remedy)
+        });
         (
             (
                 host.state,
@@ -349,7 +361,7 @@ impl Known {
                 host.started_at,
             ),
             self.outbox_condition(host.outbox),
-            &host.roots,
+            roots.collect::<Vec<_>>(),
         )
     }
 

@@ -16,7 +16,7 @@ async fn a_written_phase_file_is_in_the_api_on_the_stream_and_in_postgres() {
     let project = system.project("shop");
     project.phase(&fixtures::phase("shop", "Architect", "2/7", "designing"));
 
-    let told = client.until_build("shop", |_| true).await;
+    client.until_build("shop", |_| true).await;
     let build = system.build(&project, 1, |_| true).await;
     assert_eq!(build.id, project.build_id(HOST, 1));
     assert_eq!(build.host, HOST);
@@ -31,7 +31,7 @@ async fn a_written_phase_file_is_in_the_api_on_the_stream_and_in_postgres() {
     assert_eq!(build.fields["last_updated"], "2025-01-14T00:25:00Z");
 
     let raw = system.api().raw_build(&build.id).await.unwrap();
-    agree(&told, &raw).unwrap();
+    agree(&client.seen().builds[&build.id], &raw).unwrap();
 
     let events = system.database.events().await.unwrap();
     assert_eq!(events.len(), 1, "{events:?}");
