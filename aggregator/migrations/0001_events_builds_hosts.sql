@@ -9,19 +9,6 @@ COMMENT ON TABLE change_counter IS 'The newest seq given to a change of a build 
 COMMENT ON COLUMN change_counter.one IS 'Keeps the table at one row.';
 COMMENT ON COLUMN change_counter.seq IS 'Newest seq; gapless.';
 
--- The writer knows the newest seq and writes absolute values, so that a commit
--- needs no answer before its rows are sent. A second writer is stopped here.
-CREATE FUNCTION advance_seq(expected bigint, next bigint) RETURNS timestamptz
-LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE change_counter SET seq = next WHERE seq = expected;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'the newest seq is not %: somebody else writes', expected USING ERRCODE = 'PL001';
-    END IF;
-    RETURN now();
-END $$;
-COMMENT ON FUNCTION advance_seq IS 'Moves the counter in the transaction of a change and answers the time of that transaction; raises PL001 when another writer moved it.';
-
 CREATE TABLE event (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     agent         text,
@@ -77,14 +64,14 @@ CREATE TABLE track (
     host          text NOT NULL,
     producer      text NOT NULL,
     project_token text NOT NULL,
-    fold          jsonb NOT NULL,
+    fold          text NOT NULL,
     PRIMARY KEY (host, producer, project_token)
 ) WITH (fillfactor = 60, toast_tuple_target = 8160);
 COMMENT ON TABLE track IS 'What the fold remembers of a producer in a project on a host, over its runs.';
 COMMENT ON COLUMN track.host IS 'Host name.';
 COMMENT ON COLUMN track.producer IS 'Producer name.';
 COMMENT ON COLUMN track.project_token IS 'Project.';
-COMMENT ON COLUMN track.fold IS 'The fold''s memory with the current build; derived from the events.';
+COMMENT ON COLUMN track.fold IS 'The fold''s memory with the current build, as JSON that only the fold reads; derived from the events.';
 
 CREATE TABLE build (
     id            text PRIMARY KEY,

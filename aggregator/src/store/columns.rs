@@ -11,59 +11,85 @@ use uuid::Uuid;
 use super::fold_state::TrackKey;
 use super::write::{BuildRow, EventRow, HostRow};
 
-type Param<'a> = &'a (dyn ToSql + Sync);
+pub(super) type Param<'a> = &'a (dyn ToSql + Sync);
 
-pub(super) const INSERT_EVENTS: &str = "
-INSERT INTO event (agent, boot, seq, host, producer, project_token, build_id, kind, file, late, found,
-                   changed_at, observed_at, broker_at, hash, size, message, document, envelope)
-SELECT agent, boot, seq, host, producer, project_token, build_id, kind, file, late, found,
-       changed_at, observed_at, broker_at, hash, size, message, document::jsonb, envelope::jsonb
-FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::text[], $10::bool[], $11::bool[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[],
-            $15::text[], $16::bigint[], $17::text[], $18::text[], $19::text[])
-     AS new (agent, boot, seq, host, producer, project_token, build_id, kind, file, late, found,
-             changed_at, observed_at, broker_at, hash, size, message, document, envelope)
-ON CONFLICT (agent, boot, seq) DO NOTHING";
+/// The whole transaction as one statement: one message each way, one wake-up of
+/// each side. Without the first part (another writer moved the counter) every
+/// other part finds nothing to do, and no row is answered. The conflict of a
+/// build is on the run, not on the id: an id that two producers of one project
+/// would share is refused, not overwritten.
+const BATCH: &str = "
+WITH advanced AS (
+    UPDATE change_counter SET seq = $2 WHERE seq = $1 RETURNING now() AS at
+), events AS (
+    INSERT INTO event (agent, boot, seq, host, producer, project_token, build_id, kind, file, late, found,
+                       changed_at, observed_at, broker_at, hash, size, message, document, envelope)
+    SELECT agent, boot, seq, host, producer, project_token, build_id, kind, file, late, found,
+           changed_at, observed_at, broker_at, hash, size, message, document::jsonb, envelope::jsonb
+    FROM advanced, unnest($3::text[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[],
+            $10::text[], $11::text[], $12::bool[], $13::bool[], $14::timestamptz[], $15::timestamptz[],
+            $16::timestamptz[], $17::text[], $18::bigint[], $19::text[], $20::text[], $21::text[])
+         AS new (agent, boot, seq, host, producer, project_token, build_id, kind, file, late, found,
+                 changed_at, observed_at, broker_at, hash, size, message, document, envelope)
+    ON CONFLICT (agent, boot, seq) DO NOTHING RETURNING 1
+), tracks AS (
+    INSERT INTO track (host, producer, project_token, fold)
+    SELECT host, producer, project_token, fold
+    FROM advanced, unnest($22::text[], $23::text[], $24::text[], $25::text[]) AS new (host, producer, project_token, fold)
+    ON CONFLICT (host, producer, project_token) DO UPDATE SET fold = EXCLUDED.fold
+), builds AS (
+    INSERT INTO build (id, host, producer, project_token, project, path, run, session_id, state, branch, started_at,
+                       ended_at, alive_at, last_updated, cost_usd, opened_seq, seq, completed_seq, body)
+    SELECT id, host, producer, project_token, project, path, run, session_id, state, branch, started_at,
+           ended_at, alive_at, at, cost_usd::numeric, seq, seq, completed_seq, body::jsonb
+    FROM advanced, unnest($26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::int[],
+            $33::text[], $34::text[], $35::text[], $36::timestamptz[], $37::timestamptz[], $38::timestamptz[],
+            $39::text[], $40::bigint[], $41::bigint[], $42::text[])
+         AS new (id, host, producer, project_token, project, path, run, session_id, state, branch, started_at,
+                 ended_at, alive_at, cost_usd, seq, completed_seq, body)
+    ON CONFLICT (host, producer, project_token, run) DO UPDATE SET
+        project = EXCLUDED.project, path = EXCLUDED.path, session_id = EXCLUDED.session_id, state = EXCLUDED.state,
+        branch = EXCLUDED.branch, started_at = EXCLUDED.started_at, ended_at = EXCLUDED.ended_at,
+        alive_at = EXCLUDED.alive_at, last_updated = EXCLUDED.last_updated, cost_usd = EXCLUDED.cost_usd,
+        seq = EXCLUDED.seq, body = EXCLUDED.body,
+        completed_seq = CASE WHEN EXCLUDED.ended_at IS NULL THEN NULL
+                             ELSE COALESCE(EXCLUDED.completed_seq, build.completed_seq) END
+)";
 
-pub(super) const UPSERT_TRACKS: &str = "
-INSERT INTO track (host, producer, project_token, fold)
-SELECT host, producer, project_token, fold::jsonb
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS new (host, producer, project_token, fold)
-ON CONFLICT (host, producer, project_token) DO UPDATE SET fold = EXCLUDED.fold";
+/// What most batches have not: signs of life alone, and hosts. Left out where
+/// there is none, because even an update of nothing is set up.
+const QUIET_PARTS: &str = "
+, alive AS (
+    UPDATE build SET alive_at = new.alive_at
+    FROM advanced, unnest($43::text[], $44::timestamptz[]) AS new (id, alive_at)
+    WHERE build.id = new.id AND build.ended_at IS NULL AND (build.alive_at IS NULL OR build.alive_at < new.alive_at)
+), hosts AS (
+    INSERT INTO host (name, state, agent, last_seen_at, last_updated, seq, body)
+    SELECT name, state, agent, CASE WHEN seen THEN at END, at, seq, body::jsonb
+    FROM advanced, unnest($45::text[], $46::text[], $47::text[], $48::bool[], $49::bigint[], $50::text[])
+         AS new (name, state, agent, seen, seq, body)
+    ON CONFLICT (name) DO UPDATE SET state = EXCLUDED.state, agent = EXCLUDED.agent, seq = EXCLUDED.seq,
+        last_updated = EXCLUDED.last_updated, last_seen_at = COALESCE(EXCLUDED.last_seen_at, host.last_seen_at),
+        body = EXCLUDED.body
+)";
 
-// The conflict is on the run, not on the id: an id that two producers of one
-// project would share is refused, not overwritten.
-pub(super) const UPSERT_BUILDS: &str = "
-INSERT INTO build (id, host, producer, project_token, project, path, run, session_id, state, branch, started_at,
-                   ended_at, alive_at, last_updated, cost_usd, opened_seq, seq, completed_seq, body)
-SELECT id, host, producer, project_token, project, path, run, session_id, state, branch, started_at,
-       ended_at, alive_at, now(), cost_usd::numeric, seq, seq, completed_seq, body::jsonb
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::text[],
-            $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[],
-            $15::bigint[], $16::bigint[], $17::text[])
-     AS new (id, host, producer, project_token, project, path, run, session_id, state, branch, started_at,
-             ended_at, alive_at, cost_usd, seq, completed_seq, body)
-ON CONFLICT (host, producer, project_token, run) DO UPDATE SET
-    project = EXCLUDED.project, path = EXCLUDED.path, session_id = EXCLUDED.session_id, state = EXCLUDED.state,
-    branch = EXCLUDED.branch, started_at = EXCLUDED.started_at, ended_at = EXCLUDED.ended_at,
-    alive_at = EXCLUDED.alive_at, last_updated = EXCLUDED.last_updated, cost_usd = EXCLUDED.cost_usd,
-    seq = EXCLUDED.seq, body = EXCLUDED.body,
-    completed_seq = CASE WHEN EXCLUDED.ended_at IS NULL THEN NULL
-                         ELSE COALESCE(EXCLUDED.completed_seq, build.completed_seq) END";
+const ANSWER: &str = "
+SELECT at, (SELECT count(*) FROM events) AS inserted FROM advanced";
+
+/// The statement of a batch without signs of life and hosts: $1 to $42.
+pub(super) fn commit_builds() -> String {
+    format!("{BATCH}{ANSWER}")
+}
+
+/// The statement of any batch: $1 to $50.
+pub(super) fn commit_all() -> String {
+    format!("{BATCH}{QUIET_PARTS}{ANSWER}")
+}
 
 pub(super) const MOVE_ALIVE: &str = "
 UPDATE build SET alive_at = new.alive_at
 FROM unnest($1::text[], $2::timestamptz[]) AS new (id, alive_at)
 WHERE build.id = new.id AND build.ended_at IS NULL AND (build.alive_at IS NULL OR build.alive_at < new.alive_at)";
-
-pub(super) const UPSERT_HOSTS: &str = "
-INSERT INTO host (name, state, agent, last_seen_at, last_updated, seq, body)
-SELECT name, state, agent, CASE WHEN seen THEN now() END, now(), seq, body::jsonb
-FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[], $5::bigint[], $6::text[])
-     AS new (name, state, agent, seen, seq, body)
-ON CONFLICT (name) DO UPDATE SET state = EXCLUDED.state, agent = EXCLUDED.agent, seq = EXCLUDED.seq,
-    last_updated = EXCLUDED.last_updated, last_seen_at = COALESCE(EXCLUDED.last_seen_at, host.last_seen_at),
-    body = EXCLUDED.body";
 
 pub(super) const FIGURES: &str = "
 UPDATE host SET last_seen_at = now(), body = body || $2::text::jsonb WHERE name = $1";
@@ -90,15 +116,16 @@ macro_rules! columns {
             }
 
             /// In the order of the statement's parameters.
-            pub(super) fn params(&self) -> Vec<Param<'_>> {
-                vec![$(&self.$column,)+]
+            pub(super) fn params(&self) -> impl Iterator<Item = Param<'_>> {
+                let params: Vec<Param<'_>> = vec![$(&self.$column,)+];
+                params.into_iter()
             }
         }
     };
 }
 
 columns! {
-    /// Of [`INSERT_EVENTS`].
+    /// Of [`BATCH`], $3 to $21.
     EventColumns from EventRow<'a> as row {
         agent: Option<&'a str> = row.identity.as_ref().map(|(agent, _, _)| agent.as_str()),
         boot: Option<Uuid> = row.identity.as_ref().map(|(_, boot, _)| *boot),
@@ -123,7 +150,7 @@ columns! {
 }
 
 columns! {
-    /// Of [`UPSERT_TRACKS`].
+    /// Of [`BATCH`], $22 to $25.
     TrackColumns from (&'a TrackKey, &'a str) as row {
         host: &'a str = row.0.host.as_str(),
         producer: &'a str = row.0.producer.as_str(),
@@ -133,7 +160,7 @@ columns! {
 }
 
 columns! {
-    /// Of [`UPSERT_BUILDS`].
+    /// Of [`BATCH`], $26 to $42.
     BuildColumns from BuildRow<'a> as row {
         id: &'a str = row.build.id.as_str(),
         host: &'a str = row.build.host.as_str(),
@@ -156,7 +183,7 @@ columns! {
 }
 
 columns! {
-    /// Of [`MOVE_ALIVE`].
+    /// Of [`MOVE_ALIVE`], and of [`QUIET_PARTS`], $43 and $44.
     AliveColumns from (&'a str, Timestamp) as row {
         id: &'a str = row.0,
         alive_at: SystemTime = row.1.to_system_time(),
@@ -164,7 +191,7 @@ columns! {
 }
 
 columns! {
-    /// Of [`UPSERT_HOSTS`].
+    /// Of [`QUIET_PARTS`], $45 to $50.
     HostColumns from HostRow<'a> as row {
         name: &'a str = row.name,
         state: &'static str = row.state,

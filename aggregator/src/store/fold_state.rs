@@ -27,7 +27,7 @@ pub(crate) struct LoadedTrack {
 }
 
 const TRACKS: &str = "
-SELECT t.host, t.producer, t.project_token, t.fold::text AS fold, b.id AS build_id, b.alive_at
+SELECT t.host, t.producer, t.project_token, t.fold, b.id AS build_id, b.alive_at
 FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (host, producer, project_token)
 JOIN track t USING (host, producer, project_token)
 LEFT JOIN LATERAL (

@@ -6,9 +6,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls, Statement};
 use tokio_util::sync::CancellationToken;
 
-use super::columns::{
-    FIGURES, INSERT_EVENTS, MOVE_ALIVE, UPSERT_BUILDS, UPSERT_HOSTS, UPSERT_TRACKS,
-};
+use super::columns::{FIGURES, MOVE_ALIVE, commit_all, commit_builds};
 use super::write::COMMIT_TIMEOUT;
 use super::{STATEMENT_TIMEOUT_MS, Store, StoreError, describe, with_server_options};
 
@@ -18,12 +16,9 @@ const LEADER_LOCK: i64 = 0x7068_6173_656c_696e;
 const LOCK_SLICE_MS: u32 = 60_000;
 
 pub(super) struct Statements {
-    pub(super) advance: Statement,
-    pub(super) events: Statement,
-    pub(super) tracks: Statement,
-    pub(super) builds: Statement,
+    pub(super) commit_builds: Statement,
+    pub(super) commit_all: Statement,
     pub(super) alive: Statement,
-    pub(super) hosts: Statement,
     pub(super) figures: Statement,
 }
 
@@ -56,22 +51,17 @@ impl Store {
         client
             .batch_execute("SET plan_cache_mode = force_generic_plan")
             .await?;
-        let (advance, events, tracks, builds, alive, hosts, figures) = futures::try_join!(
-            client.prepare("SELECT advance_seq($1, $2)"),
-            client.prepare(INSERT_EVENTS),
-            client.prepare(UPSERT_TRACKS),
-            client.prepare(UPSERT_BUILDS),
+        let (builds, all) = (commit_builds(), commit_all());
+        let (commit_builds, commit_all, alive, figures) = futures::try_join!(
+            client.prepare(&builds),
+            client.prepare(&all),
             client.prepare(MOVE_ALIVE),
-            client.prepare(UPSERT_HOSTS),
             client.prepare(FIGURES),
         )?;
         let statements = Statements {
-            advance,
-            events,
-            tracks,
-            builds,
+            commit_builds,
+            commit_all,
             alive,
-            hosts,
             figures,
         };
         Ok(WriterSession {

@@ -1,5 +1,5 @@
-//! The one transaction per batch. All its statements are sent together, so
-//! that one event costs one round trip; the first that fails undoes all.
+//! The one transaction per batch: one statement, so that an event costs one
+//! round trip; a part that fails undoes all.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -11,15 +11,13 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Statement};
 use uuid::Uuid;
 
-use super::columns::{AliveColumns, BuildColumns, EventColumns, HostColumns, TrackColumns};
+use super::columns::{AliveColumns, BuildColumns, EventColumns, HostColumns, Param, TrackColumns};
 use super::describe;
 use super::fold_state::TrackKey;
 use super::session::WriterSession;
 
 /// A whole commit; longer means that the connection is dead in a way that nothing else noticed.
 pub(super) const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Raised by `advance_seq`.
-const SOMEBODY_ELSE_WRITES: &str = "PL001";
 
 /// An event or a finding of the timer, as it is stored.
 #[derive(Debug)]
@@ -103,7 +101,6 @@ impl From<Error> for CommitError {
     fn from(error: Error) -> Self {
         let text = describe(&error);
         match error.code().map(SqlState::code) {
-            Some(SOMEBODY_ELSE_WRITES) => Self::NotLeader,
             // 22: data exception, 23: integrity, 54: a limit (row, index entry, nesting).
             Some(code) if ["22", "23", "54"].contains(&&code[..2]) => Self::Data(text),
             _ => Self::Lost(text),
@@ -133,38 +130,32 @@ impl WriterSession {
         expected: i64,
         next: i64,
     ) -> Result<Committed, CommitError> {
-        let statements = &self.statements;
         let events = EventColumns::of(rows.events);
         let tracks = TrackColumns::of(&rows.tracks);
         let builds = BuildColumns::of(&rows.builds);
         let alive = AliveColumns::of(&rows.alive);
         let hosts = HostColumns::of(&rows.hosts);
-        let (events, tracks, builds) = (events.params(), tracks.params(), builds.params());
-        let (alive, hosts) = (alive.params(), hosts.params());
-        let guard: [&(dyn ToSql + Sync); 2] = [&expected, &next];
-        // `join!` polls in this order, and each future sends its message at its first poll.
-        let sent = futures::join!(
-            self.client.batch_execute("BEGIN"),
-            self.client.query_one(&statements.advance, &guard),
-            self.unless_empty(rows.events.len(), &statements.events, &events),
-            self.unless_empty(rows.tracks.len(), &statements.tracks, &tracks),
-            self.unless_empty(rows.builds.len(), &statements.builds, &builds),
-            self.unless_empty(rows.alive.len(), &statements.alive, &alive),
-            self.unless_empty(rows.hosts.len(), &statements.hosts, &hosts),
-            self.client.batch_execute("COMMIT"),
-        );
-        let (begun, at, inserted, tracks, builds, alive, hosts, committed) = sent;
-        begun?;
-        // After an error the transaction is void: the statements after it fail, and COMMIT rolls back.
-        let at: SystemTime = at?.try_get(0)?;
-        let inserted = inserted?;
-        for result in [tracks, builds, alive, hosts] {
-            result?;
-        }
-        committed?;
+        let quiet_parts = !rows.alive.is_empty() || !rows.hosts.is_empty();
+        let guard: [Param<'_>; 2] = [&expected, &next];
+        let mut params: Vec<Param<'_>> = guard
+            .into_iter()
+            .chain(events.params())
+            .chain(tracks.params())
+            .chain(builds.params())
+            .collect();
+        let statement = if quiet_parts {
+            params.extend(alive.params().chain(hosts.params()));
+            &self.statements.commit_all
+        } else {
+            &self.statements.commit_builds
+        };
+        let row = self.client.query_opt(statement, &params).await?;
+        let row = row.ok_or(CommitError::NotLeader)?;
+        let at: SystemTime = row.try_get("at")?;
+        let inserted: i64 = row.try_get("inserted")?;
         Ok(Committed {
             at: Timestamp::from_system_time(at),
-            inserted,
+            inserted: inserted.unsigned_abs(),
         })
     }
 
@@ -188,7 +179,7 @@ impl WriterSession {
         alive: &[(&str, Timestamp)],
     ) -> Result<(), CommitError> {
         let columns = AliveColumns::of(alive);
-        let params = columns.params();
+        let params: Vec<Param<'_>> = columns.params().collect();
         let (name, figures) = host.unwrap_or_default();
         let host_params: [&(dyn ToSql + Sync); 2] = [&name, &figures];
         let rows = usize::from(host.is_some());
