@@ -1,6 +1,6 @@
 # What people and CI type. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help up demo agent test lint audit bench secrets setup-run setup-test setup-lint
+.PHONY: help up demo agent test chaos soak lint audit bench secrets setup-run setup-test setup-lint
 
 # What setup.sh fetched, and a Rust that was just installed.
 export PATH := $(CURDIR)/.tools/bin:$(PATH):$(HOME)/.cargo/bin
@@ -46,6 +46,15 @@ audit: setup-lint ## Licences, advisories, sources, unused dependencies (before 
 	if cargo deny fetch db; then cargo deny --locked check advisories; \
 	else echo "the advisory database cannot be reached: advisories were not checked" >&2; fi
 	cargo machete
+
+chaos: setup-test ## The long form of every fault test, at most 30 minutes (PART=kills, outages, disks, files, inputs, clients, corruption, stops)
+	cargo build --release --workspace --bins --locked
+	PHASELINE_TEST_LONG=1 cargo test --release -p phaseline-tests --locked --test e2e -- --nocapture --test-threads=1 \
+	  $(if $(PART),chaos::$(PART),chaos:: --skip chaos::soak)
+
+soak: setup-test ## Twenty minutes with a fault each minute, memory and descriptors watched (HOURS=24)
+	cargo build --release --workspace --bins --locked
+	PHASELINE_TEST_LONG=1 HOURS=$(HOURS) cargo test --release -p phaseline-tests --locked --test e2e -- --nocapture chaos::soak
 
 bench: setup-test ## Latency and throughput beside the primitives, measured on this machine
 	cargo build --release --workspace --bins --locked

@@ -24,6 +24,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod publisher;
+pub mod scale;
 pub mod scratch;
 pub mod seen;
 pub mod spawner;

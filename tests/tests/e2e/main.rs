@@ -11,6 +11,7 @@ mod api;
 mod browser_faults;
 mod browser_live;
 mod browser_looks;
+mod chaos;
 mod file_to_page;
 mod hostile;
 mod limits;

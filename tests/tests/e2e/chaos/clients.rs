@@ -1,0 +1,1 @@
+//! Thousands of browsers, some of which never read.

@@ -1,0 +1,1 @@
+//! Our own state is damaged or taken away.

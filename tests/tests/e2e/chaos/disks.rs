@@ -1,0 +1,1 @@
+//! Disks run full and get room again.

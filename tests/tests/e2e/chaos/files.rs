@@ -1,0 +1,1 @@
+//! Everything that happens to files and directories.

@@ -1,0 +1,1 @@
+//! Every part is killed at any moment.

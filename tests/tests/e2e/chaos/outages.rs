@@ -1,0 +1,1 @@
+//! Long outages and half-open connections.

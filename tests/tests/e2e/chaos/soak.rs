@@ -1,0 +1,1 @@
+//! A long run with a random fault each minute.

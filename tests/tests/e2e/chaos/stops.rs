@@ -1,0 +1,1 @@
+//! Clean stops and rolling restarts under load.
