@@ -88,6 +88,7 @@ CREATE TABLE build (
     ended_at      timestamptz,
     alive_at      timestamptz,
     last_updated  timestamptz NOT NULL,
+    opened_at     timestamptz NOT NULL DEFAULT now(),
     cost_usd      numeric(14, 6),
     opened_seq    bigint NOT NULL,
     seq           bigint NOT NULL,
@@ -118,6 +119,7 @@ COMMENT ON COLUMN build.started_at IS 'File time of its first event.';
 COMMENT ON COLUMN build.ended_at IS 'File time of the event that ended it; null while open.';
 COMMENT ON COLUMN build.alive_at IS 'Last sign of life; moved without a seq by presences. Newer than the one in body.';
 COMMENT ON COLUMN build.last_updated IS 'When its last change was committed.';
+COMMENT ON COLUMN build.opened_at IS 'When its first event was committed: retention took that event when the oldest left is younger.';
 COMMENT ON COLUMN build.cost_usd IS 'US dollars, exact; null while unknown.';
 COMMENT ON COLUMN build.opened_seq IS 'seq of its first change: the order of listings.';
 COMMENT ON COLUMN build.seq IS 'seq of its last change.';

@@ -78,6 +78,8 @@ pub struct Cli {
 pub enum Command {
     /// Bring the database to this program's version, then exit.
     Migrate,
+    /// Fold all stored events anew, as after an upgrade that reads them better; no aggregator may be running.
+    Rebuild,
     /// Ask the aggregator on the listen address for /healthz: exit code 0 when it answers, 1 when not.
     Healthcheck,
 }

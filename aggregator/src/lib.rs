@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod fold;
+mod history;
 mod live;
 pub mod metrics;
 mod nats;
@@ -13,6 +14,7 @@ mod web;
 mod writer;
 
 pub use config::Config;
+pub use history::{Rebuilt, rebuild};
 pub use nats::NatsTarget;
 pub use run::{listen, migrate, run};
 pub use store::DatabaseTarget;

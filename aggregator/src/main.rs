@@ -40,6 +40,11 @@ async fn carry_out(command: Option<Command>, settings: Resolved) -> anyhow::Resu
         (Some(Command::Migrate), Some(config)) => {
             return aggregator::migrate(&config.database).await;
         }
+        (Some(Command::Rebuild), Some(config)) => {
+            let rebuilt = aggregator::rebuild(&config.database).await?;
+            writeln!(std::io::stdout(), "{rebuilt}")?;
+            return Ok(());
+        }
         (None, Some(config)) => config,
     };
     let listener = aggregator::listen(settings.listen).await?;

@@ -26,6 +26,9 @@ pub struct Track {
     seen: BTreeMap<AgentId, (Uuid, u64)>,
     newest_agent: Option<AgentId>,
     newest_observed: Option<Timestamp>,
+    /// Runs whose events are past retention, so that the next one is numbered after them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    runs_before: u32,
     files: BTreeMap<String, Standing>,
     pub(super) silences: Silences,
     pub(super) run: Option<Run>,
@@ -40,6 +43,14 @@ enum Standing {
     Unreadable(String),
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(runs: &u32) -> bool {
+    *runs == 0
+}
+
 impl Track {
     /// A track without a run.
     #[must_use]
@@ -51,10 +62,32 @@ impl Track {
             seen: BTreeMap::new(),
             newest_agent: None,
             newest_observed: None,
+            runs_before: 0,
             files: BTreeMap::new(),
             silences: Silences::default(),
             run: None,
         }
+    }
+
+    /// A track of which the first runs cannot be folded any more.
+    #[must_use]
+    pub fn after_runs(host: &str, producer: &str, project: ProjectToken, runs: u32) -> Self {
+        Self {
+            runs_before: runs,
+            ..Self::new(host, producer, project)
+        }
+    }
+
+    /// Takes over how far the agents had come, from the memory that this one
+    /// replaces: a repeated event leaves no row, but must stay repeated.
+    pub fn catch_up(&mut self, other: &Self) {
+        for (agent, position) in &other.seen {
+            let newest = self.seen.entry(*agent).or_insert(*position);
+            *newest = (*newest).max(*position);
+        }
+        self.newest_observed = self.newest_observed.max(other.newest_observed);
+        self.newest_agent = other.newest_agent.or(self.newest_agent);
+        self.runs_before = other.runs_before;
     }
 
     /// The current build.
@@ -111,9 +144,10 @@ impl Track {
     ) -> Outcome {
         let mut outcome = Outcome {
             effect,
-            build_id: self
-                .current()
-                .map_or_else(|| self.id_of(1), |build| build.id.clone()),
+            build_id: self.current().map_or_else(
+                || self.id_of(self.runs_before + 1),
+                |build| build.id.clone(),
+            ),
             changed: Vec::new(),
             ended: Vec::new(),
         };
@@ -293,7 +327,8 @@ impl Track {
 
     /// Begins the next run. One that was still open is closed as unknown and returned.
     pub(super) fn begin(&mut self, event: &Event) -> Option<Build> {
-        let number = self.current().map_or(1, |build| build.run + 1);
+        let before = self.current().map_or(self.runs_before, |build| build.run);
+        let number = before + 1;
         let mut unreadable = BTreeMap::new();
         let superseded = self.run.take().map(|mut run| {
             unreadable.append(&mut run.conditions.unreadable);

@@ -79,7 +79,7 @@ impl WriterSession {
     }
 }
 
-fn key(row: &tokio_postgres::Row) -> Result<TrackKey, StoreError> {
+pub(super) fn key(row: &tokio_postgres::Row) -> Result<TrackKey, StoreError> {
     let project: String = row.try_get("project_token")?;
     Ok(TrackKey {
         host: row.try_get("host")?,

@@ -5,6 +5,7 @@
 mod columns;
 mod dead_letter;
 mod fold_state;
+mod history;
 mod migrate;
 mod read;
 mod retention;
@@ -22,6 +23,7 @@ use tokio_postgres::{Config, NoTls};
 
 pub(crate) use dead_letter::DeadMessage;
 pub(crate) use fold_state::{LoadedTrack, TrackKey};
+pub(crate) use history::{Moves, StoredRun};
 pub(crate) use read::ReadError;
 pub(crate) use session::WriterSession;
 pub(crate) use snapshot::{Changes, MAX_SNAPSHOT_BUILDS};

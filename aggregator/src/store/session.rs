@@ -92,6 +92,15 @@ impl WriterSession {
         Ok(())
     }
 
+    /// Takes the leader's lock if nobody has it.
+    pub(crate) async fn try_lead(&self) -> Result<bool, StoreError> {
+        let row = self
+            .client
+            .query_one("SELECT pg_try_advisory_lock($1)", &[&LEADER_LOCK])
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
     /// Waits, for ever if need be, until this connection holds the leader's lock.
     pub(crate) async fn wait_for_lead(&self) -> Result<(), StoreError> {
         self.client

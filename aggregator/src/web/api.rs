@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::query::Params;
+use crate::history::{self, Moment};
 
 /// Most builds in one answer.
 const MAX_BUILDS: u32 = 200;
@@ -52,26 +53,38 @@ pub(super) async fn builds(State(app): State<App>, uri: Uri) -> Answer<BuildPage
     Ok(Json(app.ask(app.store.builds(&filter)).await?))
 }
 
-/// One build as it is now.
+/// One build as it is now, or as it was.
 #[utoipa::path(
     get, path = "/api/v1/builds/{id}", tag = "builds",
-    params(("id" = String, Path, description = "Id of the build")),
+    params(
+        ("id" = String, Path, description = "Id of the build"),
+        ("at" = Option<String>, Query, description = "RFC 3339 time: the build as it was when everything committed by then was known; its `seq` is null"),
+    ),
     responses(
         (status = 200, description = "The build", body = Build),
-        (status = 404, description = "There is no such build", body = ErrorBody),
+        (status = 400, description = "A parameter cannot be used", body = ErrorBody),
+        (status = 404, description = "There is no such build, or it had not begun", body = ErrorBody),
+        (status = 410, description = "The events that tell how it was are past retention", body = ErrorBody),
         (status = 503, description = "The database cannot be reached", body = ErrorBody),
     ),
 )]
-pub(super) async fn build(State(app): State<App>, id: PathText, uri: Uri) -> Answer<Build> {
+pub(super) async fn build(State(app): State<App>, id: PathText, uri: Uri) -> Answer<Value> {
     let params = Params::read(&uri, &["at"])?;
-    if params.text("at").is_some() {
-        // Answering with the present would be wrong.
-        return Err(ApiError::bad_request(
-            "at_not_supported",
-            "Builds cannot be shown as of a past moment yet.",
-        ));
+    let Some(at) = params.moment("at")? else {
+        return Ok(Json(json!(find(&app, id).await?)));
+    };
+    let id = build_id(id)?;
+    match app.ask(history::build_at(&app.store, &id, at)).await? {
+        Moment::Was(build) => {
+            let mut build = json!(build);
+            // A moment has no place in the order of changes.
+            build["seq"] = Value::Null;
+            Ok(Json(build))
+        }
+        Moment::NoBuild => Err(ApiError::build_not_found()),
+        Moment::NotYet => Err(ApiError::not_yet()),
+        Moment::Forgotten => Err(ApiError::forgotten()),
     }
-    Ok(Json(find(&app, id).await?))
 }
 
 /// What was observed of a build, oldest first.

@@ -54,6 +54,22 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn not_yet() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_yet",
+            "This build had not begun at that time.",
+        )
+    }
+
+    pub(crate) fn forgotten() -> Self {
+        Self::new(
+            StatusCode::GONE,
+            "past_retention",
+            "The events that tell how this build was are past retention.",
+        )
+    }
+
     pub(crate) fn host_not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

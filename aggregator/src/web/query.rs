@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use axum::extract::Query;
 use axum::http::Uri;
+use protocol::Timestamp;
 
 use super::error::ApiError;
 
@@ -65,6 +66,19 @@ impl Params {
                 "{name} must be a whole number from {} to {}.",
                 range.start(),
                 range.end()
+            ))),
+        }
+    }
+
+    /// A point in time.
+    pub(crate) fn moment(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        match text.parse() {
+            Ok(at) => Ok(Some(at)),
+            Err(_) => Err(bad(format!(
+                "{name} must be an RFC 3339 time such as 2026-11-20T10:08:17.042Z."
             ))),
         }
     }

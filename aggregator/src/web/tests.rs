@@ -108,11 +108,7 @@ async fn bad_requests_are_told_what_is_wrong() {
         ("/api/v1/builds?cursor=x%00", 400, "bad_parameter"),
         ("/api/v1/builds?q=%00", 400, "bad_parameter"),
         ("/api/v1/builds?sate=failed", 400, "unknown_parameter"),
-        (
-            "/api/v1/builds/a?at=2026-01-01T00:00:00Z",
-            400,
-            "at_not_supported",
-        ),
+        ("/api/v1/builds/a?at=yesterday", 400, "bad_parameter"),
         ("/api/v1/builds/a%00b", 404, "build_not_found"),
         ("/api/v1/builds/%ff", 404, "build_not_found"),
         ("/api/v1/builds/a%2Fb/events", 404, "build_not_found"),

@@ -13,6 +13,7 @@ mod browser_live;
 mod browser_looks;
 mod chaos;
 mod file_to_page;
+mod history;
 mod hostile;
 mod limits;
 mod nothing_lost;

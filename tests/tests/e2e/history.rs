@@ -1,0 +1,170 @@
+//! The past: a build as it was, and all builds folded anew.
+
+use harness::fixtures;
+use harness::process::{clean, program};
+use harness::spawner;
+use harness::system::{HOST, System};
+use harness::writer::Project;
+use serde_json::Value;
+
+/// Runs `phaseline-aggregator rebuild` against the system's database.
+fn rebuild(system: &System) -> (bool, String) {
+    let mut command = clean(spawner::command(program("phaseline-aggregator")));
+    command
+        .arg("rebuild")
+        .env("PHASELINE_DATABASE_URL", system.database.url())
+        .env(
+            "PHASELINE_DATABASE_PASSWORD_FILE",
+            system.database.password_file(),
+        );
+    let done = command.output().unwrap();
+    let text = [done.stdout, done.stderr].concat();
+    (
+        done.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+/// Two runs: one completed, one working.
+async fn two_runs(system: &System) -> Project {
+    let project = system.project("past");
+    for file in fixtures::whole_build("past") {
+        project.phase(&file);
+        // A writer faster than this would have only its last state recorded.
+        let phase = file["current_phase"].as_str();
+        system
+            .build(&project, 1, |build| build.phase.as_deref() == phase)
+            .await;
+    }
+    system
+        .build(&project, 1, |build| build.ended_at.is_some())
+        .await;
+    project.phase(&fixtures::phase("past", "Scout", "1/7", "researching"));
+    system.build(&project, 2, |_| true).await;
+    project
+}
+
+async fn rows(system: &System) -> Vec<Value> {
+    let builds = system.database.builds().await.unwrap();
+    builds
+        .iter()
+        .map(|row| serde_json::json!([row.build, row.seq, row.opened_seq, row.completed_seq]))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_build_is_shown_as_it_was_after_each_of_its_events() {
+    let system = System::start().await;
+    let project = two_runs(&system).await;
+    let id = project.build_id(HOST, 1);
+    let events = system.api().events(&id).await.unwrap();
+    assert!(events.len() > 3);
+    let mut phases = Vec::new();
+    for event in &events {
+        let path = format!("/api/v1/builds/{id}?at={}", event.committed_at);
+        let then = system.api().get(&path).await.unwrap().json();
+        assert_eq!(then["seq"], Value::Null, "{then}");
+        phases.push(then["phase"].clone());
+    }
+    let written: Vec<Value> = fixtures::whole_build("past")
+        .iter()
+        .map(|file| file["current_phase"].clone())
+        .collect();
+    assert_eq!(phases.last(), written.last());
+    assert_eq!(phases.first(), written.first());
+    let before = events[0].committed_at.plus_millis(-1_000);
+    let answer = system
+        .api()
+        .get(&format!("/api/v1/builds/{id}?at={before}"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.status, answer.error_code().as_str()),
+        (404, "not_yet")
+    );
+    let now = system.api().raw_build(&id).await.unwrap();
+    let last = format!("/api/v1/builds/{id}?at=9000-01-01T00:00:00Z");
+    let mut then = system.api().get(&last).await.unwrap().json();
+    then["seq"] = now["seq"].clone();
+    assert_eq!(then, now);
+}
+
+#[tokio::test]
+async fn a_rebuild_changes_nothing_until_there_is_something_to_change() {
+    let mut system = System::start().await;
+    let project = two_runs(&system).await;
+    let (done, told) = rebuild(&system);
+    assert!(!done && told.contains("stop all of them first"), "{told}");
+    for aggregator in &mut system.aggregators {
+        aggregator.process.stop().await;
+    }
+    let before = rows(&system).await;
+    let (done, told) = rebuild(&system);
+    assert!(
+        done && told.contains("2 builds unchanged, 0 changed, 0 removed, 0 skipped"),
+        "{told}"
+    );
+    assert_eq!(rows(&system).await, before);
+
+    // An older fold that read less, and one that saw a run too many.
+    let id = project.build_id(HOST, 1);
+    let damage = format!(
+        "UPDATE build SET body = body - 'phases' || '{{\"phases\":[],\"detail\":null}}', state = 'running', ended_at = NULL,
+             completed_seq = NULL WHERE id = '{id}';
+         INSERT INTO build (id, host, producer, project_token, project, path, run, state, last_updated, opened_seq, seq, body, opened_at)
+         SELECT 'one-too-many', host, producer, project_token, project, path, 3, state, last_updated, 9001, 9001,
+             body || '{{\"id\":\"one-too-many\",\"run\":3}}', (SELECT committed_at FROM event ORDER BY id OFFSET 1 LIMIT 1)
+         FROM build WHERE id = '{id}';
+         UPDATE event SET build_id = 'one-too-many' WHERE id = (SELECT id FROM event ORDER BY id OFFSET 1 LIMIT 1)"
+    );
+    system.database.execute(&damage).await.unwrap();
+    let (done, told) = rebuild(&system);
+    assert!(done && told.contains("1 changed, 1 removed"), "{told}");
+    let after = system.database.builds().await.unwrap();
+    assert_eq!(after.len(), 2);
+    assert_eq!(
+        serde_json::json!(after[0].build.phases),
+        before[0][0]["phases"]
+    );
+    assert_eq!(after[0].state, "completed");
+    assert!(after[0].completed_seq.is_some() && after[0].seq > before[1][1].as_i64().unwrap());
+    assert!(rebuild(&system).1.contains("2 builds unchanged, 0 changed"));
+
+    // It goes on where it was.
+    system.aggregators[0].restart();
+    project.phase(&fixtures::phase("past", "Builder", "3/7", "building"));
+    system
+        .build(&project, 2, |build| {
+            build.phase.as_deref() == Some("Builder")
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_build_whose_first_events_are_past_retention_is_left_as_it_is() {
+    let mut system = System::start().await;
+    let project = two_runs(&system).await;
+    system
+        .database
+        .execute("DELETE FROM event WHERE id = (SELECT min(id) FROM event)")
+        .await
+        .unwrap();
+    let id = project.build_id(HOST, 1);
+    let answer = system
+        .api()
+        .get(&format!("/api/v1/builds/{id}?at=9000-01-01T00:00:00Z"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.status, answer.error_code().as_str()),
+        (410, "past_retention")
+    );
+    system.aggregators[0].process.stop().await;
+    let before = rows(&system).await;
+    let (done, told) = rebuild(&system);
+    assert!(
+        done && told.contains("1 builds unchanged, 0 changed, 0 removed, 1 skipped"),
+        "{told}"
+    );
+    assert_eq!(rows(&system).await, before);
+}
