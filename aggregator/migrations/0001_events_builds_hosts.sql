@@ -103,6 +103,7 @@ CREATE UNIQUE INDEX build_by_opened_seq ON build (opened_seq);
 CREATE INDEX build_open ON build (seq) WHERE ended_at IS NULL;
 CREATE INDEX build_by_end ON build (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX build_by_host ON build (host, opened_seq);
+CREATE INDEX build_by_session ON build (session_id, host, opened_seq) WHERE session_id IS NOT NULL;
 CREATE INDEX build_to_acknowledge ON build (opened_seq) WHERE state = 'failed' AND acknowledged_at IS NULL;
 COMMENT ON TABLE build IS 'The projection: each build as the fold left it. Outlives its events.';
 COMMENT ON COLUMN build.id IS 'host-project token-run, URL-safe.';

@@ -6,6 +6,7 @@ mod check;
 mod duration;
 mod merge;
 
+use std::fmt;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -29,7 +30,7 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_LOG: &str = "info";
 
 /// What [`crate::run`] needs to know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// The broker.
     pub nats: NatsTarget,
@@ -40,6 +41,23 @@ pub struct Config {
     /// Names under which browsers may ask for us beside `localhost` and
     /// addresses. Empty: checked only while listening on a loopback address.
     pub allowed_hosts: Vec<String>,
+    /// Host of the producers on this machine that send instead of writing files.
+    pub host: String,
+    /// Bearer token of producers' calls; none: they are only taken from this machine.
+    pub ingest_token: Option<String>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("nats", &self.nats)
+            .field("database", &self.database)
+            .field("retention", &self.retention)
+            .field("allowed_hosts", &self.allowed_hosts)
+            .field("host", &self.host)
+            .field("ingest_token", &self.ingest_token.as_ref().map(|_| "***"))
+            .finish()
+    }
 }
 
 impl Config {
@@ -51,6 +69,8 @@ impl Config {
             database,
             retention: Duration::from_secs(DEFAULT_RETENTION_DAYS * 86_400),
             allowed_hosts: Vec::new(),
+            host: check::machine_name(),
+            ingest_token: None,
         }
     }
 }
@@ -138,6 +158,17 @@ pub(crate) struct Settings {
         value_name = "NAMES"
     )]
     allowed_hosts: Option<String>,
+    /// Host of the producers on this machine that send instead of writing files [default: its name]
+    #[arg(long, global = true, env = "PHASELINE_HOST", value_name = "NAME")]
+    host: Option<String>,
+    /// File with the bearer token of producers that send; without it only those on this machine may
+    #[arg(
+        long,
+        global = true,
+        env = "PHASELINE_INGEST_TOKEN_FILE",
+        value_name = "FILE"
+    )]
+    ingest_token_file: Option<String>,
     /// Age at which events are deleted, e.g. 90d or 36h; builds stay [default: 90d]
     #[arg(long, global = true, env = "PHASELINE_RETENTION", value_name = "AGE")]
     retention: Option<String>,

@@ -5,6 +5,7 @@
 pub mod config;
 pub mod fold;
 mod history;
+mod ingest;
 mod live;
 pub mod metrics;
 mod nats;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::ingest::StreamSink;
 use crate::live::{self, Hub};
 use crate::metrics::Metrics;
 use crate::nats::{self, Nats};
@@ -76,11 +77,18 @@ pub async fn run(
         ending.clone(),
     );
     let connections = app.tasks.clone();
+    let calls = Arc::new(ingest::Status::default());
+    let admission = match &config.ingest_token {
+        Some(token) => ingest::Admission::token(token),
+        None => ingest::Admission::loopback(),
+    };
+    let sink = StreamSink::new(nats.clone(), config.host.clone());
+    let taking = ingest::router(ingest::Ingest::new(sink, admission, Arc::clone(&calls)));
 
     let mut parts = Parts::new();
     let serving = web::serve(
         listener,
-        web::router(app),
+        web::router(app, taking),
         connections.clone(),
         ending.clone(),
     );

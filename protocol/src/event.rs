@@ -164,6 +164,10 @@ pub struct Event {
     pub path: String,
     /// The file relative to the project directory, e.g. `.context-foundry/current-phase.json`.
     pub file: String,
+    /// The producer's session, where a call named one instead of a project: the event
+    /// then belongs to the newest active build with it on that host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     /// What happened.
     pub kind: EventKind,
     /// The content was there before this agent first looked: it may be of an earlier build.
@@ -248,6 +252,11 @@ impl Event {
             if text.is_empty() || text.len() > MAX_TEXT_BYTES || text.contains('\0') {
                 return Err(BadEvent::Text(name));
             }
+        }
+        if let Some(session) = &self.session
+            && (session.len() > MAX_TEXT_BYTES || session.contains('\0'))
+        {
+            return Err(BadEvent::Text("session"));
         }
         let content = self.document.is_some() && self.hash.is_some();
         match self.kind {

@@ -286,6 +286,8 @@ fn aggregator_config(
     );
     aggregator.retention = config.retention;
     aggregator.allowed_hosts.clone_from(&config.allowed_hosts);
+    // A call to its port is about the host whose files are watched.
+    aggregator.host.clone_from(&config.host);
     aggregator
 }
 

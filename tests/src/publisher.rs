@@ -64,6 +64,7 @@ impl Publisher {
             hash: Some(parsed.hash),
             size: u64::try_from(text.len()).unwrap_or(u64::MAX),
             document: Some(RawValue::from_string(parsed.text).expect("canonical JSON")),
+            session: None,
             unreadable: None,
             git: None,
         }

@@ -51,6 +51,7 @@ fn event(kind: EventKind, text: &str) -> Event {
         hash: content.then(|| ContentHash::of(text.as_bytes())),
         size: 1,
         document: content.then_some(document),
+        session: None,
         unreadable: None,
         git: None,
     }

@@ -304,6 +304,7 @@ impl Pipeline {
             hash: None,
             size: 0,
             document: None,
+            session: None,
             unreadable: None,
             git: look
                 .beneath

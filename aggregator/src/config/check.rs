@@ -10,6 +10,9 @@ use super::{
 use crate::nats::NatsTarget;
 use crate::store::{BadDatabaseUrl, DatabaseTarget};
 
+/// As for agents: Linux gives a machine's name at most 64 bytes.
+const LONGEST_HOST_BYTES: usize = 64;
+
 impl Settings {
     /// An empty variable, as compose files make them, is the same as none.
     pub(super) fn without_blanks(mut self) -> Self {
@@ -22,6 +25,8 @@ impl Settings {
             &mut self.database_password_file,
             &mut self.listen,
             &mut self.allowed_hosts,
+            &mut self.host,
+            &mut self.ingest_token_file,
             &mut self.retention,
             &mut self.log,
             &mut self.log_format,
@@ -57,6 +62,11 @@ impl Settings {
             "PHASELINE_DATABASE_PASSWORD_FILE",
             self.database_password_file.as_deref(),
         )?;
+        let host = check_host(self.host)?;
+        let ingest_token = read_secret(
+            "PHASELINE_INGEST_TOKEN_FILE",
+            self.ingest_token_file.as_deref(),
+        )?;
         let config = match self.database_url {
             Some(url) => {
                 let database = DatabaseTarget { url, password };
@@ -66,6 +76,8 @@ impl Settings {
                     database,
                     retention,
                     allowed_hosts,
+                    host,
+                    ingest_token,
                 })
             }
             None if needs_database => {
@@ -85,6 +97,26 @@ impl Settings {
             log_format,
         })
     }
+}
+
+/// What the machine calls itself.
+pub(super) fn machine_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn check_host(host: Option<String>) -> Result<String, BadSetting> {
+    let name = host.unwrap_or_else(machine_name);
+    let fits = !name.trim().is_empty()
+        && name.len() <= LONGEST_HOST_BYTES
+        && !name.chars().any(char::is_control);
+    if fits {
+        return Ok(name);
+    }
+    let expected = "a name of 1 to 64 bytes without control characters";
+    Err(BadSetting::value("PHASELINE_HOST", &name, expected))
 }
 
 fn check_retention(text: Option<&str>) -> Result<Duration, BadSetting> {

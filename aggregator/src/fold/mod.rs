@@ -3,10 +3,13 @@
 //! rebuild agree. One module per producer says what its files mean
 //! (`context_foundry`); `track` is what all producers share.
 
+mod broadcast;
 mod conditions;
 mod context_foundry;
 mod limits;
+mod openbuilder;
 mod phases;
+mod reported;
 mod run;
 mod silence;
 mod track;

@@ -1,6 +1,7 @@
 //! One run of a project as a producer's module works on it: the build, what
 //! the producer's last word was, and what must be remembered to tell a new run.
 
+use protocol::build::Origin;
 use protocol::{Build, BuildState, Event, PhaseState, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -46,6 +47,15 @@ pub(super) fn moment(event: &Event) -> Timestamp {
     }
 }
 
+/// A call names a session, or carries what is in no file.
+fn origin(event: &Event) -> Origin {
+    if event.session.is_some() || event.file.starts_with("http/") {
+        Origin::Http
+    } else {
+        Origin::Live
+    }
+}
+
 impl Run {
     pub(super) fn new(event: &Event, id: String, run: u32) -> Self {
         Self {
@@ -58,7 +68,7 @@ impl Run {
                 path: event.path.clone(),
                 session_id: None,
                 run,
-                origin: protocol::build::Origin::Live,
+                origin: origin(event),
                 found: event.found,
                 state: BuildState::Unknown,
                 state_reason: None,

@@ -15,7 +15,10 @@ use super::limits::{MAX_AGENTS, MAX_FILES, MAX_SENTENCE};
 use super::run::{EndedBy, Run, moment};
 use super::silence::{Silence, Silences, minutes};
 use super::value::cut;
-use super::{Effect, Fact, Outcome, TimerFact, TimerKind, context_foundry, unknown_producer};
+use super::{
+    Effect, Fact, Outcome, TimerFact, TimerKind, broadcast, context_foundry, openbuilder, reported,
+    unknown_producer,
+};
 
 /// A producer in a project on a host, over its runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -261,8 +264,14 @@ impl Track {
     }
 
     fn content(&mut self, event: &Event, document: &Map<String, Value>) -> Option<Build> {
-        if self.producer == context_foundry::PRODUCER {
-            return context_foundry::content(self, event, document);
+        match self.producer.as_str() {
+            context_foundry::PRODUCER if broadcast::is_call(event) => {
+                return broadcast::content(self, event, document);
+            }
+            context_foundry::PRODUCER => return context_foundry::content(self, event, document),
+            openbuilder::PRODUCER => return openbuilder::content(self, event, document),
+            reported::PRODUCER => return reported::content(self, event, document),
+            _ => {}
         }
         self.ensure_run(event);
         if let Some(run) = &mut self.run {

@@ -36,6 +36,10 @@ LEFT JOIN LATERAL (
     ORDER BY run DESC LIMIT 1
 ) b ON true";
 
+const TRACK_OF_SESSION: &str = "
+SELECT host, producer, project_token FROM build WHERE host = $1 AND producer = $2 AND session_id = $3
+ORDER BY ended_at IS NULL DESC, opened_seq DESC LIMIT 1";
+
 const OPEN_KEYS: &str = "
 SELECT DISTINCT host, producer, project_token FROM build WHERE ended_at IS NULL
 ORDER BY host, producer, project_token";
@@ -55,6 +59,21 @@ impl WriterSession {
             .query(TRACKS, &[&hosts, &producers, &projects])
             .await?;
         rows.iter().map(track).collect()
+    }
+
+    /// The track of a producer's session on a host: that of the newest active build with
+    /// it, else of the newest.
+    pub(crate) async fn track_of_session(
+        &self,
+        host: &str,
+        producer: &str,
+        session: &str,
+    ) -> Result<Option<TrackKey>, StoreError> {
+        let row = self
+            .client()
+            .query_opt(TRACK_OF_SESSION, &[&host, &producer, &session])
+            .await?;
+        row.as_ref().map(key).transpose()
     }
 
     /// Every track that has an open build, by key only: the tracks are loaded in pages.

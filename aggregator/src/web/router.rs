@@ -11,7 +11,8 @@ use super::pages::Pages;
 use super::{App, api, guard, health, openapi, stream};
 
 /// Everything that is served, with the checks and headers around it.
-pub(crate) fn router(app: App) -> Router {
+/// `taking` has the routes of producers that send, which have bodies and rules of their own.
+pub(crate) fn router(app: App, taking: Router) -> Router {
     let api = Router::new()
         .route("/builds", get(api::builds))
         .route("/builds/{id}", get(api::build))
@@ -43,6 +44,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(pages)
         .layer(CompressionLayer::new())
         .layer(from_fn(guard::no_bodies))
+        .merge(taking)
         .layer(from_fn_with_state(app.clone(), guard::known_host))
         .layer(from_fn_with_state(app, guard::headers))
 }

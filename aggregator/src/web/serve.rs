@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -40,8 +41,9 @@ pub(crate) async fn serve(
         };
         match stop.run_until_cancelled(next).await {
             None | Some((Err(_), _)) => return,
-            Some((Ok(permit), Ok((stream, _)))) => {
-                tasks.spawn(connection(stream, router.clone(), permit, stop.clone()));
+            Some((Ok(permit), Ok((stream, peer)))) => {
+                let router = router.clone().layer(Extension(ConnectInfo(peer)));
+                tasks.spawn(connection(stream, router, permit, stop.clone()));
             }
             Some((_, Err(error))) => {
                 tracing::warn!(%error, "failed to accept a connection");

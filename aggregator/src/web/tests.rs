@@ -75,7 +75,7 @@ impl Answer {
 }
 
 async fn ask(app: &App, request: Request<Body>) -> Answer {
-    let service = TowerToHyperService::new(router(app.clone()));
+    let service = TowerToHyperService::new(router(app.clone(), axum::Router::new()));
     let response = service.call(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, 1 << 20).await.unwrap();

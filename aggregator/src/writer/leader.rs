@@ -12,6 +12,7 @@ use super::batch::{self, Counts, Draft, Plan};
 use super::commit::{self, HostChange, Numbers};
 use super::presence::Hosts;
 use super::publish;
+use super::sessions;
 use super::silence::OpenBuilds;
 use super::tracks::TrackCache;
 use super::{FailPoint, WriterParts};
@@ -118,6 +119,26 @@ impl Leader {
 
     /// Folds, commits and publishes; answers what was refused. The rest is committed.
     pub(crate) async fn settle(
+        &mut self,
+        drafts: Vec<Draft>,
+        hosts: Vec<HostChange>,
+    ) -> Result<Vec<Refused>, Lost> {
+        let mut segments = sessions::segments(drafts);
+        // All but a few batches are one segment.
+        let mut hosts = Some(hosts);
+        let mut refused = Vec::new();
+        while let Some(mut drafts) = segments.pop_front() {
+            self.place(&mut drafts).await?;
+            let hosts = hosts.take().unwrap_or_default();
+            refused.extend(self.settle_placed(drafts, hosts).await?);
+        }
+        if let Some(hosts) = hosts {
+            refused.extend(self.settle_placed(Vec::new(), hosts).await?);
+        }
+        Ok(refused)
+    }
+
+    async fn settle_placed(
         &mut self,
         drafts: Vec<Draft>,
         hosts: Vec<HostChange>,

@@ -10,6 +10,7 @@ mod duties;
 mod leader;
 mod presence;
 mod publish;
+mod sessions;
 mod silence;
 mod tracks;
 

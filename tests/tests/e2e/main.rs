@@ -15,6 +15,7 @@ mod chaos;
 mod file_to_page;
 mod history;
 mod hostile;
+mod ingest;
 mod limits;
 mod nothing_lost;
 mod oracle;

@@ -47,6 +47,7 @@ impl Play {
             hash: None,
             size: 0,
             document: None,
+            session: None,
             unreadable: None,
             git: None,
         }

@@ -1,0 +1,214 @@
+//! OpenBuilder: no files; its runner posts tool calls (`http/build-events`) and
+//! how a build ended (`http/runner-events`). An output may come before its
+//! input, an event may come twice, and `sessionId` may be missing.
+
+use protocol::{Build, BuildState, Event};
+use serde_json::{Map, Value, json};
+
+use super::limits::{MAX_NAME, MAX_SENTENCE};
+use super::run::{EndedBy, Run, moment};
+use super::track::Track;
+use super::value::{cut, name, sentence};
+
+/// As the calls are kept.
+pub(super) const PRODUCER: &str = "openbuilder";
+/// Tool calls that a build lists: the newest; how many came before is told.
+const MAX_TOOLS: usize = 200;
+/// To-dos of one list; real ones have fewer than twenty.
+const MAX_TODOS: usize = 200;
+
+/// Takes over one call. Returns a run that was superseded.
+pub(super) fn content(
+    track: &mut Track,
+    event: &Event,
+    document: &Map<String, Value>,
+) -> Option<Build> {
+    let superseded = match &track.run {
+        Some(run) if !begins_next_run(run, document) => None,
+        _ => track.begin(event),
+    };
+    let run = track.run.as_mut()?;
+    run.believe(event);
+    take_over(&mut run.build, document);
+    match document.get("event") {
+        Some(Value::Object(told)) => build_event(run, told),
+        _ => lifecycle(run, event, document),
+    }
+    superseded
+}
+
+/// Another build of the project, or work after the end.
+fn begins_next_run(run: &Run, document: &Map<String, Value>) -> bool {
+    let another = match (run.build.fields.get("buildId"), document.get("buildId")) {
+        (Some(old), Some(new)) => old != new,
+        _ => false,
+    };
+    another || (run.build.has_ended() && document.contains_key("event"))
+}
+
+fn take_over(build: &mut Build, document: &Map<String, Value>) {
+    for key in [
+        "projectId",
+        "sessionId",
+        "buildId",
+        "agentId",
+        "claudeModelId",
+    ] {
+        if let Some(value) = name(document, key) {
+            build.fields.insert(key.to_owned(), json!(value));
+        }
+    }
+    let keep = |known: &mut Option<String>, key: &str| {
+        if let Some(value) = name(document, key) {
+            *known = Some(value);
+        }
+    };
+    keep(&mut build.session_id, "sessionId");
+    keep(&mut build.coding_agent, "agentId");
+    keep(&mut build.model, "claudeModelId");
+}
+
+fn build_event(run: &mut Run, told: &Map<String, Value>) {
+    let kind = name(told, "type").unwrap_or_default();
+    if !run.build.has_ended() {
+        run.say(BuildState::Running, None);
+    }
+    if let Some(phase) = name(told, "phase") {
+        run.build.phase = Some(phase);
+    }
+    let state = match kind.as_str() {
+        "tool-input-available" => "input-available",
+        "tool-output-available" => "output-available",
+        "tool-error" => "error",
+        _ => return,
+    };
+    if name(told, "toolName").as_deref() == Some("TodoWrite") {
+        if let Some(Value::Object(input)) = told.get("input") {
+            todos(&mut run.build, input);
+        }
+        return;
+    }
+    tool(&mut run.build, told, state);
+}
+
+/// The whole list comes each time; tool counts of a to-do that is still there are kept.
+fn todos(build: &mut Build, input: &Map<String, Value>) {
+    let Some(Value::Array(items)) = input.get("todos") else {
+        return;
+    };
+    let before = build.todos.take();
+    let counted = |text: &str| {
+        let list = before.as_ref()?.as_array()?;
+        list.iter().find(|todo| todo["text"] == text)?["tools"].as_u64()
+    };
+    let todos: Vec<Value> = items
+        .iter()
+        .take(MAX_TODOS)
+        .filter_map(Value::as_object)
+        .map(|todo| {
+            let text = name(todo, "content").or_else(|| name(todo, "activeForm"));
+            let text = cut(
+                &text.unwrap_or_else(|| "(no text)".to_owned()),
+                MAX_SENTENCE,
+            );
+            let tools = counted(&text).unwrap_or(0);
+            json!({ "text": text, "state": name(todo, "status"), "tools": tools })
+        })
+        .collect();
+    let done = todos
+        .iter()
+        .filter(|todo| todo["state"] == "completed")
+        .count();
+    #[expect(clippy::cast_precision_loss, reason = "a list has at most 200 entries")]
+    let progress = (!todos.is_empty()).then(|| done as f64 / todos.len() as f64);
+    build.progress = progress;
+    build.detail = todos
+        .iter()
+        .find(|todo| todo["state"] == "in_progress")
+        .and_then(|todo| todo["text"].as_str())
+        .map(str::to_owned);
+    build.todos = Some(Value::Array(todos));
+}
+
+/// A tool call in its order; the same id again changes its state, never adds one.
+fn tool(build: &mut Build, told: &Map<String, Value>, state: &str) {
+    let Some(id) = name(told, "toolCallId") else {
+        return;
+    };
+    let todo = current_todo(build);
+    let tools = build.fields.entry("tools").or_insert_with(|| json!([]));
+    let Value::Array(list) = tools else { return };
+    if let Some(known) = list.iter_mut().find(|tool| tool["id"] == *id) {
+        let done = known["state"] != "input-available";
+        if !done || state != "input-available" {
+            known["state"] = json!(state);
+        }
+        if let Some(tool_name) = name(told, "toolName") {
+            known["name"] = json!(tool_name);
+        }
+        return;
+    }
+    let planning = todo.is_none();
+    list.push(json!({
+        "id": cut(&id, MAX_NAME),
+        "name": name(told, "toolName"),
+        "state": state,
+        "todo": todo.as_ref().map(|(_, text)| text),
+        "planning": planning,
+    }));
+    if list.len() > MAX_TOOLS {
+        list.remove(0);
+        let dropped = build.fields.get("tools_before").and_then(Value::as_u64);
+        build
+            .fields
+            .insert("tools_before".to_owned(), json!(dropped.unwrap_or(0) + 1));
+    }
+    if let (Some((place, _)), Some(Value::Array(todos))) = (todo, &mut build.todos) {
+        let count = todos[place]["tools"].as_u64().unwrap_or(0);
+        todos[place]["tools"] = json!(count + 1);
+    }
+}
+
+/// The to-do in progress; none while it still plans.
+fn current_todo(build: &Build) -> Option<(usize, String)> {
+    let todos = build.todos.as_ref()?.as_array()?;
+    let place = todos
+        .iter()
+        .position(|todo| todo["state"] == "in_progress")?;
+    Some((place, todos[place]["text"].as_str()?.to_owned()))
+}
+
+fn lifecycle(run: &mut Run, event: &Event, document: &Map<String, Value>) {
+    let kind = name(document, "type").unwrap_or_default();
+    run.build.status = Some(kind.clone());
+    let payload = match document.get("payload") {
+        Some(Value::Object(payload)) => payload.clone(),
+        _ => Map::new(),
+    };
+    if payload.contains_key("todos") {
+        todos(&mut run.build, &payload);
+    }
+    if let Some(summary) = sentence(&payload, "summary").or_else(|| sentence(document, "summary")) {
+        run.build.summary = Some(json!(summary));
+    }
+    let at = moment(event);
+    match kind.as_str() {
+        "build-completed" => {
+            run.build.progress = Some(1.0);
+            let reason = "the runner says that the build is completed".to_owned();
+            run.end(BuildState::Completed, reason, at, EndedBy::State);
+        }
+        "build-failed" | "error" => {
+            run.build.error = sentence(document, "error");
+            let reason = "the runner says that the build failed".to_owned();
+            run.end(BuildState::Failed, reason, at, EndedBy::State);
+        }
+        "autofix-started" => {
+            let before = run.build.fields.get("autofixes").and_then(Value::as_u64);
+            run.build
+                .fields
+                .insert("autofixes".to_owned(), json!(before.unwrap_or(0) + 1));
+        }
+        _ => {}
+    }
+}

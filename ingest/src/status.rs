@@ -1,0 +1,57 @@
+//! What came in on each route, for the people who wonder why nothing shows.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use protocol::Timestamp;
+use serde::Serialize;
+
+/// What came in on one route since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RouteStatus {
+    /// Calls that were kept.
+    pub received: u64,
+    /// When the last one was.
+    pub last_received_at: Option<Timestamp>,
+    /// Calls that were refused or could not be kept.
+    pub refused: u64,
+    /// When the last one was.
+    pub last_refused_at: Option<Timestamp>,
+    /// Why, for people.
+    pub last_refusal: Option<String>,
+}
+
+/// What came in, by route.
+#[derive(Debug, Default)]
+pub struct Status(Mutex<BTreeMap<&'static str, RouteStatus>>);
+
+impl Status {
+    pub(crate) fn received(&self, route: &'static str, at: Timestamp) {
+        self.with(route, |status| {
+            status.received += 1;
+            status.last_received_at = Some(at);
+        });
+    }
+
+    pub(crate) fn refused(&self, route: &'static str, at: Timestamp, why: &str) {
+        self.with(route, |status| {
+            status.refused += 1;
+            status.last_refused_at = Some(at);
+            status.last_refusal = Some(why.to_owned());
+        });
+    }
+
+    fn with(&self, route: &'static str, change: impl FnOnce(&mut RouteStatus)) {
+        let mut routes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        change(routes.entry(route).or_default());
+    }
+
+    /// How it stands now; routes that were never called are absent.
+    #[must_use]
+    pub fn snapshot(&self) -> BTreeMap<&'static str, RouteStatus> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
