@@ -56,7 +56,7 @@ impl StreamSink {
             Place::Own(id) => (id, None),
             Place::Session(session) => {
                 let token = format!("{ROOT}:{}:{session}", call.producer);
-                (token, Some(cut(session)))
+                (token, Some(cut(&session)))
             }
         };
         let document = RawValue::from_string(call.document.text)
@@ -69,7 +69,7 @@ impl StreamSink {
             host,
             producer: call.producer.to_owned(),
             project_token: ProjectToken::of(Path::new(&token)),
-            project: cut(call.project),
+            project: cut(&call.project),
             root: ROOT.to_owned(),
             path: ".".to_owned(),
             file: call.file,
@@ -113,7 +113,7 @@ impl Sink for StreamSink {
 }
 
 /// A name is never empty, holds no NUL and fits an event.
-fn cut(text: String) -> String {
+fn cut(text: &str) -> String {
     let mut text = text.replace('\0', "\u{fffd}");
     if text.trim().is_empty() {
         return "(unnamed)".to_owned();

@@ -77,13 +77,12 @@ pub async fn run(
         ending.clone(),
     );
     let connections = app.tasks.clone();
-    let calls = Arc::new(ingest::Status::default());
     let admission = match &config.ingest_token {
         Some(token) => ingest::Admission::token(token),
         None => ingest::Admission::loopback(),
     };
     let sink = StreamSink::new(nats.clone(), config.host.clone());
-    let taking = ingest::router(ingest::Ingest::new(sink, admission, Arc::clone(&calls)));
+    let taking = ingest::router(ingest::Ingest::new(sink, admission, Arc::clone(&app.calls)));
 
     let mut parts = Parts::new();
     let serving = web::serve(

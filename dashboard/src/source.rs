@@ -4,7 +4,7 @@
 use std::fmt;
 use std::future::Future;
 
-use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness};
+use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness, RouteStatus};
 use protocol::{Build, Host, Timestamp};
 
 /// What the live page shows.
@@ -107,4 +107,7 @@ pub trait Source: Clone + Send + Sync + 'static {
 
     /// Whether the parts do their work; answers also when they do not.
     fn readiness(&self) -> impl Future<Output = Readiness> + Send;
+
+    /// What producers that send have sent to this server; routes that were never called are absent.
+    fn routes(&self) -> Vec<RouteStatus>;
 }

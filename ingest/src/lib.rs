@@ -18,7 +18,7 @@ mod tests;
 pub use admit::Admission;
 pub use call::{Call, Place};
 pub use router::{Ingest, router};
-pub use status::{RouteStatus, Status};
+pub use status::Status;
 
 /// Largest body of a call, bytes: the largest document.
 pub const MAX_BODY: usize = 1024 * 1024;

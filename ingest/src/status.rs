@@ -4,22 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use protocol::Timestamp;
-use serde::Serialize;
-
-/// What came in on one route since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct RouteStatus {
-    /// Calls that were kept.
-    pub received: u64,
-    /// When the last one was.
-    pub last_received_at: Option<Timestamp>,
-    /// Calls that were refused or could not be kept.
-    pub refused: u64,
-    /// When the last one was.
-    pub last_refused_at: Option<Timestamp>,
-    /// Why, for people.
-    pub last_refusal: Option<String>,
-}
+use protocol::page::RouteStatus;
 
 /// What came in, by route.
 #[derive(Debug, Default)]
@@ -43,15 +28,16 @@ impl Status {
 
     fn with(&self, route: &'static str, change: impl FnOnce(&mut RouteStatus)) {
         let mut routes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        change(routes.entry(route).or_default());
+        change(routes.entry(route).or_insert_with(|| RouteStatus {
+            route: route.to_owned(),
+            ..RouteStatus::default()
+        }));
     }
 
     /// How it stands now; routes that were never called are absent.
     #[must_use]
-    pub fn snapshot(&self) -> BTreeMap<&'static str, RouteStatus> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    pub fn snapshot(&self) -> Vec<RouteStatus> {
+        let routes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.values().cloned().collect()
     }
 }

@@ -83,6 +83,23 @@ pub struct DeadLetter {
     pub excerpt: String,
 }
 
+/// What came in on one route of producers that send, since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteStatus {
+    /// Its path.
+    pub route: String,
+    /// Calls that were kept.
+    pub received: u64,
+    /// When the last one was.
+    pub last_received_at: Option<Timestamp>,
+    /// Calls that were refused or could not be kept.
+    pub refused: u64,
+    /// When the last one was.
+    pub last_refused_at: Option<Timestamp>,
+    /// Why, for people.
+    pub last_refusal: Option<String>,
+}
+
 /// Whether a part does its work.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -50,6 +50,8 @@ pub(crate) struct App {
     /// The streams' tasks, so that they can be waited for.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    /// What producers that send have sent.
+    pub(crate) calls: Arc<ingest::Status>,
     streams: Arc<Semaphore>,
 }
 
@@ -70,6 +72,7 @@ impl App {
             hosts: Arc::new(hosts),
             tasks: TaskTracker::new(),
             stop,
+            calls: Arc::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         }
     }

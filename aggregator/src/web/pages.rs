@@ -2,7 +2,7 @@
 //! also while Postgres is away; lists and history from Postgres.
 
 use dashboard::{ListError, Overview, Source, Unavailable};
-use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness};
+use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness, RouteStatus};
 use protocol::{Build, Host};
 
 use super::App;
@@ -107,5 +107,9 @@ impl Source for Pages {
 
     async fn readiness(&self) -> Readiness {
         self.app.health.readiness().await
+    }
+
+    fn routes(&self) -> Vec<RouteStatus> {
+        self.app.calls.snapshot()
     }
 }

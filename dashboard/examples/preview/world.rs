@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashboard::{ListError, Overview, Source, Unavailable};
-use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness, StoredEvent};
+use protocol::page::{
+    BuildFilter, BuildPage, DeadLetter, EventPage, Readiness, RouteStatus, StoredEvent,
+};
 use protocol::{Build, BuildState, Host, PhaseState, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
@@ -275,5 +277,15 @@ impl Source for World {
             seq: self.lock().seq,
             dead_letters: well.then_some(1),
         }
+    }
+    fn routes(&self) -> Vec<RouteStatus> {
+        vec![RouteStatus {
+            route: "/api/phase-update".to_owned(),
+            received: 12,
+            last_received_at: Some(protocol::Timestamp::from_millis(1_790_000_000_000)),
+            refused: 1,
+            last_refused_at: Some(protocol::Timestamp::from_millis(1_789_000_000_000)),
+            last_refusal: Some("<b>The body is not JSON</b>".to_owned()),
+        }]
     }
 }

@@ -4,7 +4,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use protocol::page::DeadLetter;
+use protocol::Timestamp;
+use protocol::page::{DeadLetter, RouteStatus};
 
 use super::{Shell, now, page};
 use crate::source::Source;
@@ -21,7 +22,18 @@ struct SystemPage {
     ready: bool,
     asked: Stamp,
     parts: Vec<Part>,
+    routes: Vec<Route>,
     letters: Option<Vec<Letter>>,
+}
+
+/// A route of producers that send.
+struct Route {
+    path: String,
+    received: String,
+    last_received: Option<Stamp>,
+    refused: String,
+    last_refused: Option<Stamp>,
+    why: Option<String>,
 }
 
 /// A part and how it is doing.
@@ -99,6 +111,7 @@ pub(crate) async fn show<S: Source>(State(source): State<S>) -> Response {
         ready: readiness.ready,
         asked: Stamp::exact(Some(now)),
         parts,
+        routes: source.routes().iter().map(route).collect(),
         letters: letters.map(|all| all.iter().map(letter).collect()),
     };
     page(StatusCode::OK, &template)
@@ -115,6 +128,21 @@ fn leadership(word: &str) -> String {
         "follower" => "another server writes".to_owned(),
         "none" => "nobody writes".to_owned(),
         other => text::line(other, text::NAME_CHARS),
+    }
+}
+
+fn route(status: &RouteStatus) -> Route {
+    let stamp = |at: Option<Timestamp>| at.map(|at| Stamp::exact(Some(at)));
+    Route {
+        path: text::line(&status.route, text::TITLE_CHARS),
+        received: format::count(status.received),
+        last_received: stamp(status.last_received_at),
+        refused: format::count(status.refused),
+        last_refused: stamp(status.last_refused_at),
+        why: status
+            .last_refusal
+            .as_deref()
+            .map(|why| text::block(why, text::VALUE_CHARS)),
     }
 }
 

@@ -1,7 +1,9 @@
 //! A source of values, a plain HTTP client, and a reader of tags.
 
 use dashboard::{ListError, Overview, Source, Unavailable};
-use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness, StoredEvent};
+use protocol::page::{
+    BuildFilter, BuildPage, DeadLetter, EventPage, Readiness, RouteStatus, StoredEvent,
+};
 use protocol::{Build, Host, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -265,5 +267,15 @@ impl Source for Fake {
             seq: 42,
             dead_letters: None,
         }
+    }
+    fn routes(&self) -> Vec<RouteStatus> {
+        vec![RouteStatus {
+            route: "/api/phase-update".to_owned(),
+            received: 12,
+            last_received_at: Some(protocol::Timestamp::from_millis(1_790_000_000_000)),
+            refused: 1,
+            last_refused_at: Some(protocol::Timestamp::from_millis(1_789_000_000_000)),
+            last_refusal: Some("<b>The body is not JSON</b>".to_owned()),
+        }]
     }
 }

@@ -170,9 +170,15 @@ async fn a_call_is_refused_while_the_broker_cannot_keep_it() {
     let body = fixtures::phase("web", "Builder", "3/7", "building");
     system.nats.freeze();
     let (status, answer) = post(&system, "/api/phase-update", &body).await;
-    assert_eq!((status, &answer["error"]["code"]), (503, &json!("not_kept")));
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (503, &json!("not_kept"))
+    );
     system.nats.thaw();
     system.nats.kill().await;
     let (status, answer) = post(&system, "/api/phase-update", &body).await;
-    assert_eq!((status, &answer["error"]["code"]), (503, &json!("not_kept")));
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (503, &json!("not_kept"))
+    );
 }
