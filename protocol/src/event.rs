@@ -182,8 +182,12 @@ pub struct Event {
     /// Size of the file as read, bytes; 0 for `Removed`.
     #[serde(default)]
     pub size: u64,
-    /// The content in canonical spelling; `Content` only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The content in canonical spelling; `Content` only. A file may hold `null`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub document: Option<Box<RawValue>>,
     /// Why there is no content; `Unreadable` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,6 +195,11 @@ pub struct Event {
     /// Where the project's working tree stands; none when it is no git repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<Git>,
+}
+
+/// What is there, `null` too.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// An event that cannot be taken: not decodable, or against its own rules.
@@ -289,6 +298,14 @@ mod tests {
                 .unwrap()
                 .contains("18446744073709551617")
         );
+    }
+
+    #[test]
+    fn a_file_that_holds_null_is_a_content() {
+        let mut golden: serde_json::Value = serde_json::from_str(GOLDEN_V1).unwrap();
+        golden["document"] = serde_json::Value::Null;
+        let event = Event::decode(golden.to_string().as_bytes()).unwrap();
+        assert_eq!(event.document.unwrap().get(), "null");
     }
 
     #[test]
