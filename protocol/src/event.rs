@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{ContentHash, Timestamp};
+use crate::{ContentHash, Timestamp, storable};
 
 /// Version of the event's wire format. Fields are added under the same
 /// version; it rises only when an old reader would misread a new event.
@@ -214,6 +214,9 @@ pub enum BadEvent {
     /// A text field is empty, too long or holds a NUL, which Postgres refuses.
     #[error("field {0} is empty, holds a NUL or exceeds {MAX_TEXT_BYTES} bytes")]
     Text(&'static str),
+    /// Something in it, or in what is kept with it, that Postgres refuses. No agent sends it.
+    #[error("{0}, which cannot be stored")]
+    Unstorable(&'static str),
     /// `kind` and the fields that go with it disagree.
     #[error("kind does not fit the fields {0}")]
     Kind(&'static str),
@@ -241,7 +244,10 @@ impl Event {
         }
         let event: Self = serde_json::from_slice(bytes)?;
         event.check()?;
-        Ok(event)
+        match storable::obstacle(bytes) {
+            Some(what) => Err(BadEvent::Unstorable(what)),
+            None => Ok(event),
+        }
     }
 
     fn check(&self) -> Result<(), BadEvent> {

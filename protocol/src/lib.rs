@@ -11,6 +11,7 @@ pub mod json;
 pub mod merge_patch;
 pub mod page;
 pub mod presence;
+mod storable;
 pub mod subject;
 pub mod timestamp;
 

@@ -11,7 +11,7 @@ use protocol::Event;
 use serde_json::Value;
 
 use super::others::meanwhile;
-use super::toxins::{Kind, Toxin, toxin};
+use super::toxins::{Kind, Toxin, toxin, unindexable};
 
 /// Waits until so many messages are set aside, and gives subject, reason and size of each.
 async fn set_aside(system: &System, count: usize) -> Vec<(String, String, Vec<u8>)> {
@@ -115,13 +115,11 @@ async fn what_postgres_refuses_is_set_aside_alone_out_of_a_full_batch() {
     system.aggregators[0].kill();
     for count in 1..=60_u64 {
         let project = format!("p{count}");
-        let event = publisher.event(&project, &fixtures::numbered(&project, count));
-        let mut text = serde_json::to_string(&event).unwrap();
+        let mut event = publisher.event(&project, &fixtures::numbered(&project, count));
         if count == 30 {
-            // Canonical documents never hold this: only Postgres sees what is wrong with it.
-            text = text.replace("\"count\":30", "\"count\":\"\\u0000\"");
+            event.producer = unindexable(count);
         }
-        publisher.raw(&protocol::subject::event(&event), text).await;
+        publisher.send(&event).await;
     }
     system.aggregators[0].restart();
     for count in [1, 29, 31, 60] {
@@ -139,11 +137,7 @@ async fn what_postgres_refuses_is_set_aside_alone_out_of_a_full_batch() {
         .number("SELECT count(*) FROM dead_letter")
         .await
         .unwrap();
-    // Decoding it in a way that Postgres takes is as good as setting it aside.
-    assert!(
-        (builds, letters) == (59, 1) || (builds, letters) == (60, 0),
-        "{builds} builds, {letters} letters"
-    );
+    assert_eq!((builds, letters), (59, 1));
 }
 
 #[tokio::test]
