@@ -6,6 +6,8 @@ pub mod build;
 pub mod canonical;
 pub mod event;
 pub mod frame;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod host;
 pub mod json;
 pub mod merge_patch;
