@@ -109,6 +109,11 @@ export function cost(build) {
   return typeof build.cost_usd === "number" ? money(build.cost_usd, build.cost_estimated === true) : UNKNOWN;
 }
 
+/** What a row says beyond its state: why an open build is in doubt, or null. */
+export function why(build) {
+  return build.ended_at ? null : build.state_reason ?? null;
+}
+
 export function iteration(build) {
   return build.test_iteration > 0 ? `it ${build.test_iteration}` : "";
 }

@@ -2,7 +2,7 @@
 // template did. Touches only what differs.
 
 import { clone, fieldsOf, setAttr, setHidden, setIcon, setList, setStamp, setText, timesTitle } from "./dom.js";
-import { age, buildHref, cells, cost, elapsed, iteration, progress, spoken, times } from "./model.js";
+import { age, buildHref, cells, cost, elapsed, iteration, progress, spoken, times, why } from "./model.js";
 import { attribute, line } from "./text.js";
 
 export function makeRow(build) {
@@ -26,6 +26,7 @@ export function fillRow(li, build, store, now) {
   setText(f.branch, build.branch ? line(build.branch) : "");
   setHidden(f.branch.parentNode, !build.branch);
   fillTrack(f.track, build);
+  fillWhy(f["row-why"], why(build));
   setText(f.number, build.phase_number == null ? "" : line(build.phase_number));
   setText(f.iteration, iteration(build));
   setStamp(f.elapsed, elapsed(build, store, now));
@@ -47,6 +48,12 @@ function fillTrack(track, build) {
       setText(el, cell.text);
     },
   );
+}
+
+function fillWhy(el, text) {
+  setHidden(el, !text);
+  setText(el, text ? line(text) : "");
+  setAttr(el, "title", text ? attribute(text) : null);
 }
 
 function fillProgress(el, value) {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{ContentHash, Timestamp};
+use crate::{ContentHash, Timestamp, storable};
 
 /// Version of the event's wire format. Fields are added under the same
 /// version; it rises only when an old reader would misread a new event.
@@ -186,8 +186,12 @@ pub struct Event {
     /// Size of the file as read, bytes; 0 for `Removed`.
     #[serde(default)]
     pub size: u64,
-    /// The content in canonical spelling; `Content` only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The content in canonical spelling; `Content` only. A file may hold `null`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub document: Option<Box<RawValue>>,
     /// Why there is no content; `Unreadable` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -195,6 +199,11 @@ pub struct Event {
     /// Where the project's working tree stands; none when it is no git repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<Git>,
+}
+
+/// What is there, `null` too.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// An event that cannot be taken: not decodable, or against its own rules.
@@ -209,6 +218,9 @@ pub enum BadEvent {
     /// A text field is empty, too long or holds a NUL, which Postgres refuses.
     #[error("field {0} is empty, holds a NUL or exceeds {MAX_TEXT_BYTES} bytes")]
     Text(&'static str),
+    /// Something in it, or in what is kept with it, that Postgres refuses. No agent sends it.
+    #[error("{0}, which cannot be stored")]
+    Unstorable(&'static str),
     /// `kind` and the fields that go with it disagree.
     #[error("kind does not fit the fields {0}")]
     Kind(&'static str),
@@ -236,7 +248,10 @@ impl Event {
         }
         let event: Self = serde_json::from_slice(bytes)?;
         event.check()?;
-        Ok(event)
+        match storable::obstacle(bytes) {
+            Some(what) => Err(BadEvent::Unstorable(what)),
+            None => Ok(event),
+        }
     }
 
     fn check(&self) -> Result<(), BadEvent> {
@@ -298,6 +313,14 @@ mod tests {
                 .unwrap()
                 .contains("18446744073709551617")
         );
+    }
+
+    #[test]
+    fn a_file_that_holds_null_is_a_content() {
+        let mut golden: serde_json::Value = serde_json::from_str(GOLDEN_V1).unwrap();
+        golden["document"] = serde_json::Value::Null;
+        let event = Event::decode(golden.to_string().as_bytes()).unwrap();
+        assert_eq!(event.document.unwrap().get(), "null");
     }
 
     #[test]

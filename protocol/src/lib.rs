@@ -6,11 +6,14 @@ pub mod build;
 pub mod canonical;
 pub mod event;
 pub mod frame;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod host;
 pub mod json;
 pub mod merge_patch;
 pub mod page;
 pub mod presence;
+mod storable;
 pub mod subject;
 pub mod timestamp;
 

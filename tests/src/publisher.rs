@@ -117,13 +117,26 @@ impl Publisher {
     /// # Panics
     /// When the stream refuses.
     pub async fn raw(&self, subject: &str, payload: impl Into<bytes::Bytes>) {
+        self.raw_soon(subject, payload)
+            .await
+            .await
+            .expect("the stream takes the message");
+    }
+
+    /// Publishes any bytes on any subject; the answer of the stream can be awaited later.
+    ///
+    /// # Panics
+    /// When the connection is closed.
+    pub async fn raw_soon(
+        &self,
+        subject: &str,
+        payload: impl Into<bytes::Bytes>,
+    ) -> PublishAckFuture {
         let sent = self
             .stream
             .publish(subject.to_owned(), payload.into())
             .await;
         sent.expect("the connection is open")
-            .await
-            .expect("the stream takes the message");
     }
 }
 

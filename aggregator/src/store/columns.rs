@@ -17,7 +17,9 @@ pub(super) type Param<'a> = &'a (dyn ToSql + Sync);
 /// each side. Without the first part (another writer moved the counter) every
 /// other part finds nothing to do, and no row is answered. The conflict of a
 /// build is on the run, not on the id: an id that two producers of one project
-/// would share is refused, not overwritten.
+/// would share is refused, not overwritten. An event that is there already is
+/// passed over when it says the same; when its identity stands for something
+/// else, the update to null is refused, and the whole batch with it.
 const BATCH: &str = "
 WITH advanced AS (
     UPDATE change_counter SET seq = $2 WHERE seq = $1 RETURNING now() AS at
@@ -31,7 +33,10 @@ WITH advanced AS (
             $16::timestamptz[], $17::text[], $18::bigint[], $19::text[], $20::text[], $21::text[])
          AS new (agent, boot, seq, host, producer, project_token, build_id, kind, file, late, found,
                  changed_at, observed_at, broker_at, hash, size, message, document, envelope)
-    ON CONFLICT (agent, boot, seq) DO NOTHING RETURNING 1
+    ON CONFLICT (agent, boot, seq) DO UPDATE SET kind = NULL
+        WHERE (event.host, event.producer, event.project_token, event.kind, event.file, event.hash)
+            IS DISTINCT FROM (EXCLUDED.host, EXCLUDED.producer, EXCLUDED.project_token, EXCLUDED.kind, EXCLUDED.file, EXCLUDED.hash)
+    RETURNING 1
 ), tracks AS (
     INSERT INTO track (host, producer, project_token, fold)
     SELECT host, producer, project_token, fold

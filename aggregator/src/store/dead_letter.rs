@@ -14,24 +14,30 @@ const MAX_REASON_CHARS: usize = 2_000;
 pub(crate) struct DeadMessage<'a> {
     pub(crate) stream_seq: i64,
     pub(crate) subject: &'a str,
-    pub(crate) reason: &'a str,
+    pub(crate) reason: String,
     pub(crate) payload: &'a [u8],
 }
 
+impl DeadMessage<'_> {
+    fn short_reason(&self) -> String {
+        let reason = self.reason.replace('\0', "\u{fffd}");
+        reason.chars().take(MAX_REASON_CHARS).collect()
+    }
+}
+
 impl WriterSession {
-    /// Sets a message aside; one that is there already is not a second row.
-    pub(crate) async fn set_aside(&self, message: &DeadMessage<'_>) -> Result<(), StoreError> {
-        let reason: String = message
-            .reason
-            .replace('\0', "\u{fffd}")
-            .chars()
-            .take(MAX_REASON_CHARS)
-            .collect();
+    /// Sets messages aside, with one statement; one that is there already is not a second row.
+    pub(crate) async fn set_aside(&self, messages: &[DeadMessage<'_>]) -> Result<(), StoreError> {
+        let positions: Vec<i64> = messages.iter().map(|message| message.stream_seq).collect();
+        let subjects: Vec<&str> = messages.iter().map(|message| message.subject).collect();
+        let payloads: Vec<&[u8]> = messages.iter().map(|message| message.payload).collect();
+        let reasons: Vec<String> = messages.iter().map(DeadMessage::short_reason).collect();
         self.client()
             .execute(
-                "INSERT INTO dead_letter (stream_seq, subject, reason, payload) VALUES ($1, $2, $3, $4)
+                "INSERT INTO dead_letter (stream_seq, subject, reason, payload)
+                 SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[])
                  ON CONFLICT (stream_seq, sha256(payload)) DO NOTHING",
-                &[&message.stream_seq, &message.subject, &reason, &message.payload],
+                &[&positions, &subjects, &reasons, &payloads],
             )
             .await?;
         Ok(())

@@ -19,6 +19,9 @@ use super::session::WriterSession;
 /// A whole commit; longer means that the connection is dead in a way that nothing else noticed.
 pub(super) const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Why an event is refused whose identity is taken.
+const CONTRADICTION: &str = "another event has this agent, boot and seq, and says something else";
+
 /// An event or a finding of the timer, as it is stored.
 #[derive(Debug)]
 pub(crate) struct EventRow<'a> {
@@ -38,6 +41,14 @@ pub(crate) struct EventRow<'a> {
     pub(crate) message: Option<Cow<'a, str>>,
     pub(crate) document: Option<&'a str>,
     pub(crate) envelope: Cow<'a, str>,
+}
+
+impl EventRow<'_> {
+    /// Whether two rows of one identity tell of one event; as the statement of the batch compares them.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        (self.key, self.kind, self.file, &self.hash)
+            == (other.key, other.kind, other.file, &other.hash)
+    }
 }
 
 /// A build as it is stored; the columns are copies of what `body` holds.
@@ -100,9 +111,17 @@ pub(crate) enum CommitError {
 impl From<Error> for CommitError {
     fn from(error: Error) -> Self {
         let text = describe(&error);
+        // Only the batch's conflict clause sets it to null.
+        let contradicts = |cause: &tokio_postgres::error::DbError| {
+            *cause.code() == SqlState::NOT_NULL_VIOLATION
+                && (cause.table(), cause.column()) == (Some("event"), Some("kind"))
+        };
+        if error.as_db_error().is_some_and(contradicts) {
+            return Self::Data(CONTRADICTION.to_owned());
+        }
         match error.code().map(SqlState::code) {
-            // 22: data exception, 23: integrity, 54: a limit (row, index entry, nesting).
-            Some(code) if ["22", "23", "54"].contains(&&code[..2]) => Self::Data(text),
+            // 21: one identity twice, 22: data exception, 23: integrity, 54: a limit (row, index entry, nesting).
+            Some(code) if ["21", "22", "23", "54"].contains(&&code[..2]) => Self::Data(text),
             _ => Self::Lost(text),
         }
     }

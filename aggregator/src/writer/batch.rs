@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use protocol::{Build, BuildState, Event, EventKind, Timestamp, merge_patch, subject};
+use protocol::{AgentId, Build, BuildState, Event, EventKind, Timestamp, merge_patch, subject};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::tracks::TrackCache;
 use crate::fold::{Effect, Fact, Outcome, TimerFact, TimerKind, Track};
@@ -170,6 +171,8 @@ struct Planner<'a> {
     /// Builds that changed, with the place of their first change.
     changed: HashMap<String, (usize, &'a TrackKey, Build)>,
     ended: Vec<String>,
+    /// Places among the events by identity: a batch may hold a message twice.
+    places: HashMap<(AgentId, Uuid, u64), usize>,
 }
 
 impl<'a> Planner<'a> {
@@ -205,6 +208,18 @@ impl<'a> Planner<'a> {
     }
 
     fn take(&mut self, draft: &Draft, outcome: &Outcome, row: EventRow<'a>) {
+        if let Fact::Observed(event) = &draft.fact {
+            let identity = (event.agent, event.boot, event.seq);
+            let again = |place: &usize| self.plan.events[*place].says_the_same(&row);
+            if self.places.get(&identity).is_some_and(again) {
+                self.plan.counts.repeated += 1;
+                return;
+            }
+            // One that says something else goes along: Postgres decides which of them stands.
+            if outcome.effect != Effect::Repeated {
+                self.places.insert(identity, self.plan.events.len());
+            }
+        }
         let counts = &mut self.plan.counts;
         match (&draft.fact, outcome.effect) {
             (_, Effect::Repeated) => {

@@ -21,6 +21,8 @@ use crate::store::DeadMessage;
 
 /// Acknowledging a batch, and the last flush before stopping.
 const ACK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Dead letters in one statement: each may have the 8 MiB of the largest message.
+const MAX_LETTERS: usize = 64;
 
 /// Why the loop ended.
 pub(crate) enum Interrupt {
@@ -195,6 +197,7 @@ impl Leader {
     ) -> Result<(), Interrupt> {
         self.metrics.writer.messages.inc_by(messages.len() as u64);
         let mut drafts = Vec::with_capacity(messages.len());
+        let mut dead = Vec::new();
         for (index, message) in messages.iter().enumerate() {
             let broker_at = message.info().ok().map(|info| {
                 let millis = info.published.unix_timestamp_nanos() / 1_000_000;
@@ -202,7 +205,7 @@ impl Leader {
             });
             match Draft::decode(&message.subject, &message.payload, broker_at, index) {
                 Ok(draft) => drafts.push(draft),
-                Err(refusal) => self.set_aside(message, &refusal).await?,
+                Err(refusal) => dead.push(self.dead(message, refusal)),
             }
         }
         for Refused { draft, reason } in self.settle(drafts, Vec::new()).await? {
@@ -212,9 +215,12 @@ impl Leader {
                 reason,
             };
             match index.and_then(|index| messages.get(index)) {
-                Some(message) => self.set_aside(message, &refusal).await?,
+                Some(message) => dead.push(self.dead(message, refusal)),
                 None => tracing::error!(reason = refusal.reason, "failed to store a finding"),
             }
+        }
+        for letters in dead.chunks(MAX_LETTERS) {
+            self.db.set_aside(letters).await.map_err(Lost::from)?;
         }
         self.fail_point.after_commit();
         if let Some(Ok(info)) = messages.last().map(Message::info) {
@@ -225,12 +231,14 @@ impl Leader {
         acknowledge(messages).await
     }
 
-    async fn set_aside(&self, message: &Message, refusal: &Refusal) -> Result<(), Lost> {
+    /// The message as a dead letter, counted and told.
+    fn dead<'a>(&self, message: &'a Message, refusal: Refusal) -> DeadMessage<'a> {
         let stream_seq = message.info().map_or(0, |info| info.stream_sequence);
+        let kind = refusal.kind;
         self.metrics
             .writer
             .dead_letters
-            .get_or_create(&Kind { kind: refusal.kind })
+            .get_or_create(&Kind { kind })
             .inc();
         tracing::warn!(
             subject = %message.subject,
@@ -238,13 +246,12 @@ impl Leader {
             reason = refusal.reason,
             "a message cannot become an event: it is kept as a dead letter"
         );
-        let dead = DeadMessage {
+        DeadMessage {
             stream_seq: i64::try_from(stream_seq).unwrap_or(i64::MAX),
             subject: &message.subject,
-            reason: &refusal.reason,
+            reason: refusal.reason,
             payload: &message.payload,
-        };
-        Ok(self.db.set_aside(&dead).await?)
+        }
     }
 }
 

@@ -127,7 +127,7 @@ fn build(i: usize, row: &str, now: Timestamp) -> Build {
         "id": format!("{host}-{:016x}-{}", i * 7919, i % 5 + 1), "host": host, "producer": "context-foundry",
         "project": project, "root": "~", "path": format!("src/{project}"), "session_id": project,
         "run": i % 5 + 1, "origin": "live", "found": project == "old-notes", "state": state,
-        "state_reason": reason(state, PHASES[at]), "status": "testing", "phase": PHASES[at],
+        "state_reason": reason(project, state, PHASES[at]), "status": "testing", "phase": PHASES[at],
         "phase_number": number, "phases": phases
     });
     let rest = json!({
@@ -153,8 +153,12 @@ fn build(i: usize, row: &str, now: Timestamp) -> Build {
     value(whole)
 }
 
-fn reason(state: &str, phase: &str) -> Option<String> {
+fn reason(project: &str, state: &str, phase: &str) -> Option<String> {
     match state {
+        "running" if project == "parser-fuzz" => Some(
+            ".context-foundry/current-phase.json cannot be read: unexpected character at byte 117"
+                .to_owned(),
+        ),
         "stalled" => Some(format!(
             "Stalled in {phase}. No sign of life for 18 min; this phase is silent for at most 6 min in 19 of 20 past builds."
         )),

@@ -20,6 +20,8 @@ pub(crate) struct Row {
     pub(crate) found: bool,
     pub(crate) cells: Vec<Cell>,
     pub(crate) spoken: String,
+    pub(crate) why: String,
+    pub(crate) why_title: String,
     pub(crate) number: String,
     pub(crate) iteration: String,
     pub(crate) elapsed: Stamp,
@@ -46,6 +48,8 @@ impl Row {
             found: build.found,
             spoken: track::spoken(&cells),
             cells,
+            why: why(build).map_or_else(String::new, |why| text::line(why, text::NAME_CHARS)),
+            why_title: why(build).map_or_else(String::new, text::attribute),
             number: opt(build.phase_number.as_deref()),
             iteration: iteration(build),
             elapsed: elapsed(build, moment),
@@ -63,6 +67,12 @@ impl Row {
             ..Self::default()
         }
     }
+}
+
+/// What a row says beyond its state: why an open build is in doubt, e.g. that its file cannot be read.
+fn why(build: &Build) -> Option<&str> {
+    let open = build.ended_at.is_none();
+    build.state_reason.as_deref().filter(|_| open)
 }
 
 pub(crate) fn opt(value: Option<&str>) -> String {
@@ -148,4 +158,24 @@ pub(crate) fn times(build: &Build) -> String {
         }
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::samples;
+
+    #[test]
+    fn an_open_build_in_doubt_says_why_in_its_row() {
+        let moment = Moment::new(samples::now(), &[]);
+        let mut build = samples::build(1, "Test");
+        let reason = "current-phase.json cannot be read: unexpected character at byte 7";
+        build.state_reason = Some(reason.to_owned());
+        assert_eq!(Row::new(&build, &moment).why, reason);
+        build.ended_at = Some(samples::now());
+        assert_eq!(Row::new(&build, &moment).why, "");
+        build.ended_at = None;
+        build.state_reason = None;
+        assert_eq!(Row::new(&build, &moment).why, "");
+    }
 }

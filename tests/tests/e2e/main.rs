@@ -21,7 +21,6 @@ mod nothing_lost;
 mod oracle;
 mod outage;
 mod pages;
-mod poison;
 mod presence;
 mod replicas;
 mod runs;

@@ -126,46 +126,6 @@ async fn a_reader_that_stops_reading_holds_up_nobody_and_finds_the_newest_state_
         .await;
 }
 
-/// Sends a message and gives the code with which the server closes.
-async fn close_code_after(system: &System, message: Message) -> Option<u16> {
-    let client = system.client().await;
-    client.send(message).await;
-    client
-        .until("the server closes", |seen| seen.over.then_some(()))
-        .await;
-    client.seen().close_code
-}
-
-#[tokio::test]
-async fn rude_messages_end_the_connection_with_a_fitting_code_and_no_other() {
-    let system = System::start().await;
-    let polite = system.client().await;
-    let unsupported = close_code_after(&system, Message::binary(vec![0_u8, 1, 2])).await;
-    assert_eq!(unsupported, Some(1003), "binary");
-    for text in [
-        "no json",
-        "[]",
-        "{\"type\":\"rate\"}",
-        "{\"type\":\"rate\",\"per_second\":-1}",
-        "{\"type\":\"rate\",\"per_second\":\"9\"}",
-    ] {
-        let code = close_code_after(&system, Message::text(text)).await;
-        assert!(matches!(code, Some(1007 | 1008)), "{text}: {code:?}");
-    }
-    let client = system.client().await;
-    client.send(Message::text("x".repeat(1024 * 1024))).await;
-    client
-        .until("the server closes", |seen| seen.over.then_some(()))
-        .await;
-    let code = client.seen().close_code;
-    assert!(matches!(code, Some(1009) | None), "too large: {code:?}");
-
-    let mut publisher = Publisher::connect(&system.nats, "after").await;
-    publisher.tell("one", &fixtures::numbered("one", 1)).await;
-    polite.until_build("one", |_| true).await;
-    polite.assert_clean();
-}
-
 #[tokio::test]
 async fn a_ping_is_answered() {
     let system = System::start().await;

@@ -71,6 +71,9 @@ impl Inbound {
                 }
                 Heard::Refused(CloseCode::Protocol, "not as RFC 6455 wants it")
             }
+            Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::QuotaExceeded => {
+                Heard::Refused(CloseCode::Policy, "too many bytes")
+            }
             Err(error) => {
                 tracing::debug!(%error, "failed to read from a stream");
                 Heard::Broken

@@ -1,8 +1,9 @@
 //! `/api/v1/stream`: the upgrade to a WebSocket. [`session`] is the life of
 //! one connection, [`talk`] what it is sent, [`socket`] how that is written,
-//! [`inbound`] what a client may say.
+//! [`inbound`] what a client may say, [`metered`] how much.
 
 mod inbound;
+mod metered;
 mod session;
 mod socket;
 mod talk;

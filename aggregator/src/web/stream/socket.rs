@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::metered::Metered;
 use super::session::End;
 use crate::live::OutFrame;
 use crate::metrics::{Kind, Metrics};
@@ -37,7 +38,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// One browser's connection.
 pub(super) struct Socket<S> {
-    inner: WebSocketStream<S>,
+    inner: WebSocketStream<Metered<S>>,
     metrics: Arc<Metrics>,
 }
 
@@ -49,6 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             .max_write_buffer_size(MAX_WRITE_BUFFER)
             .max_message_size(Some(MAX_INBOUND))
             .max_frame_size(Some(MAX_INBOUND));
+        let stream = Metered::new(stream);
         let inner = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
         Self { inner, metrics }
     }
@@ -119,8 +121,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             reason: reason.into(),
         };
         let farewell = async {
-            // An error means that the other side is gone already.
+            // An error means that the other side is gone, or said its Close first: then the answer to it
+            // waits to be written.
             if self.inner.close(Some(frame)).await.is_err() {
+                let _ = self.inner.flush().await;
                 return;
             }
             while let Some(Ok(_)) = self.inner.next().await {}
@@ -128,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             // bytes is reset, and the reset would overtake our reason.
             if matches!(
                 code,
-                CloseCode::Size | CloseCode::Invalid | CloseCode::Protocol
+                CloseCode::Size | CloseCode::Invalid | CloseCode::Protocol | CloseCode::Policy
             ) {
                 let _ = tokio::io::copy(self.inner.get_mut(), &mut tokio::io::sink()).await;
             }

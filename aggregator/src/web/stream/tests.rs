@@ -1,2 +1,4 @@
 mod conversation;
+mod frames;
+mod rfc6455;
 mod same_for_all;

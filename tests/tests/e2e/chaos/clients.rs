@@ -1,1 +1,0 @@
-//! Thousands of browsers, some of which never read.

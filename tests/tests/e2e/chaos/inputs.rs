@@ -1,1 +1,0 @@
-//! Hostile files and poison messages.
