@@ -2,6 +2,7 @@
 //! to the outbox. It sleeps until a hint comes or the earliest thing that was
 //! put off is due; idle, it does not wake at all.
 
+mod left_out;
 mod observe;
 mod problem;
 mod root;
@@ -277,8 +278,8 @@ impl Pipeline {
         if self.setup.roots.concerns(&path) {
             self.check_roots_within(&path);
         }
-        if self.is_wanted_dir(&path) {
-            walks.insert(path);
+        if let Some(walk) = self.walk_for(&path) {
+            walks.insert(walk.to_owned());
         }
     }
 
@@ -290,6 +291,7 @@ impl Pipeline {
             self.watches.forget(&path);
         }
         self.denied.retain(|dir| !dir.starts_with(&path));
+        self.forget_left_out(&path, walks);
         let keys: Vec<_> = self
             .files_within(&path)
             .map(|(key, _)| Arc::clone(key))
@@ -301,8 +303,26 @@ impl Pipeline {
             self.check_roots_within(&path);
         }
         // It may be there again already, and the hint of that may have come before this one was read.
-        if self.is_wanted_dir(&path) {
-            walks.insert(path);
+        if let Some(walk) = self.walk_for(&path) {
+            walks.insert(walk.to_owned());
+        }
+    }
+
+    /// What was left out went with this path; what is another name of a directory in it is to be watched now.
+    fn forget_left_out(&mut self, path: &Path, walks: &mut BTreeSet<PathBuf>) {
+        let mut news = false;
+        for root in 0..self.roots.len() {
+            let left_out = &mut self.roots[root].left_out;
+            let doubles = left_out.doubles();
+            let freed = doubles.filter(|(_, other)| other.starts_with(path));
+            walks.extend(freed.map(|(place, _)| place.to_owned()));
+            if !left_out.cut(path).is_empty() {
+                self.tell(root);
+                news = true;
+            }
+        }
+        if news {
+            self.report();
         }
     }
 
