@@ -51,6 +51,8 @@ pub(crate) struct Setup {
     pub(crate) max_depth: usize,
     /// The agent's own directory: its writes are nobody's build.
     pub(crate) state_dir: PathBuf,
+    /// New directories are walked. Off only in the tests that show what that is for.
+    pub(crate) walks_new: bool,
 }
 
 /// What is put off.

@@ -43,6 +43,7 @@ impl Half {
             prune,
             max_depth,
             state_dir: state.to_owned(),
+            walks_new: true,
         };
         let (to_outbox, to_board) = (Arc::clone(&outbox), Arc::clone(&board));
         let mut watching = start(setup, mailbox.clone(), inbox, to_outbox, to_board).unwrap();

@@ -42,6 +42,11 @@ impl Pipeline {
     /// Walks these directories now and again a moment later.
     pub(super) fn walk_all(&mut self, dirs: &BTreeSet<PathBuf>) {
         for dir in tops(dirs) {
+            if !self.setup.walks_new {
+                let identity = Identity::of_dir(dir).ok();
+                let _ = self.watches.add(dir, Rank::Plain, self.walk, identity);
+                continue;
+            }
             self.walk_below(dir);
             let again = Job::Walk(Arc::from(dir.as_path()));
             self.agenda.set(&again, Some(Instant::now() + SECOND_LOOK));
