@@ -73,6 +73,8 @@ struct Tracked {
     schedule: Schedule,
     /// A deletion was seen since the last content.
     deleted: bool,
+    /// The system refused to let it be read.
+    denied: bool,
     /// When it was first missed.
     vanished_at: Option<Timestamp>,
     /// It was met on the first walk of its root.
@@ -93,7 +95,7 @@ struct Pipeline {
     roots: Vec<RootWatch>,
     files: BTreeMap<Arc<Path>, Tracked>,
     agenda: Agenda<Job>,
-    /// Directories that could not be read; a change of their rights matters.
+    /// Directories that could not be read or passed; a change of their rights matters.
     denied: BTreeSet<PathBuf>,
     wants_attributes: Arc<AtomicBool>,
     walk: u64,

@@ -299,16 +299,25 @@ impl Agent {
         if !tried.is_ok_and(|status| status.success()) {
             return None;
         }
+        let script = format!("{script}; exec \"$0\"");
+        let prefix = ["unshare", "--user", "--map-root-user", "sh", "-c", &script];
+        Some(Self::start_under(&prefix, host, watch, nats))
+    }
+
+    /// Starts one by another program, which is to end as the agent does (`exec`).
+    ///
+    /// # Panics
+    /// When the prefix is empty.
+    #[must_use]
+    pub fn start_under(prefix: &[&str], host: &str, watch: &Path, nats: &Nats) -> Self {
         let settings = Self::settings(host, watch.as_os_str().to_owned(), nats, &[]);
-        let mut command = clean(spawner::command("unshare"));
-        command.args(["--user", "--map-root-user", "sh", "-c"]);
-        command.arg(format!("{script}; exec \"$0\""));
-        command.arg(program("phaseline-agent"));
+        let mut command = clean(spawner::command(prefix[0]));
+        command.args(&prefix[1..]).arg(program("phaseline-agent"));
         command.envs(settings.iter().map(|(key, value)| (key, value)));
-        Some(Self {
+        Self {
             process: Process::start("phaseline-agent", command),
             settings,
-        })
+        }
     }
 
     /// `kill -9`.

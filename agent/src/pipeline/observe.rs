@@ -4,10 +4,13 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use protocol::event::{EVENT_VERSION, MAX_DOCUMENT_BYTES, MAX_TEXT_BYTES};
-use protocol::{ContentHash, Document, Event, EventKind, ProjectToken, Timestamp, Unreadable};
+use protocol::{
+    ContentHash, Document, Event, EventKind, ProjectToken, Timestamp, Unreadable, UnreadableReason,
+};
 use serde_json::value::RawValue;
 
 use super::problem::Problem;
@@ -55,11 +58,25 @@ impl Pipeline {
                 tracked.schedule.again_at(now + OUTBOX_RETRY);
             }
         }
+        if tracked.denied {
+            self.await_rights(path);
+        }
         let due = tracked.schedule.due();
         if due.is_some() || tracked.known.is_some() {
             self.files.insert(Arc::clone(path), tracked);
         }
         self.agenda.set(&Job::Read(Arc::clone(path)), due);
+    }
+
+    /// The rights of each directory on the way may be what a file lacks.
+    fn await_rights(&mut self, path: &Path) {
+        let roots = &self.setup.roots;
+        if let Some(root) = roots.owner(path).map(|root| &roots.get(root).path) {
+            let above = path.ancestors().skip(1);
+            let above = above.take_while(|dir| dir.starts_with(root));
+            self.denied.extend(above.map(Path::to_owned));
+            self.wants_attributes.store(true, Ordering::Relaxed);
+        }
     }
 
     fn look(&self, path: &Path, tracked: &mut Tracked, now: Instant) -> Result<(), OutboxError> {
@@ -207,6 +224,7 @@ impl Pipeline {
         tracked: &mut Tracked,
         problem: Problem,
     ) -> Result<(), OutboxError> {
+        tracked.denied = problem.reason == UnreadableReason::Denied;
         if !change::unreadable(tracked.known.as_ref(), problem.fingerprint) {
             tracked.schedule.settled();
             return Ok(());
@@ -324,6 +342,7 @@ impl Tracked {
     /// A content was seen: what went before does not matter any more.
     fn arrived(&mut self) {
         self.deleted = false;
+        self.denied = false;
         self.vanished_at = None;
         self.first_look = false;
     }
