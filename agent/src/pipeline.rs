@@ -35,6 +35,8 @@ use root::RootWatch;
 /// A new directory is walked again after this time: what was made together
 /// with it may have been moved or linked in behind the first walk's back.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
+/// What was read so shortly before hints are known to be lost was read in the burst that lost them.
+const BURST: Duration = Duration::from_secs(10);
 /// Hints that are taken at once, so that what is due is not kept waiting long.
 const BATCH: usize = 1_024;
 
@@ -66,6 +68,17 @@ enum Job {
     Scan(usize),
 }
 
+/// Whether states of a file came and went unseen since its last event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Gap {
+    #[default]
+    No,
+    /// Hints were lost; if it stands as it did, none of them was its own.
+    Perhaps,
+    /// It was read in the very burst in which hints were lost.
+    Likely,
+}
+
 /// A state file that was seen, or of which something is remembered.
 #[derive(Debug, Default)]
 struct Tracked {
@@ -73,6 +86,10 @@ struct Tracked {
     schedule: Schedule,
     /// A deletion was seen since the last content.
     deleted: bool,
+    /// Whether states of it came and went unseen.
+    gap: Gap,
+    /// When its last event was written.
+    recorded_at: Option<Instant>,
     /// The system refused to let it be read.
     denied: bool,
     /// When it was first missed.
@@ -99,6 +116,8 @@ struct Pipeline {
     denied: BTreeSet<PathBuf>,
     wants_attributes: Arc<AtomicBool>,
     walk: u64,
+    /// Hints were lost before this walk: what it finds new may be not the first.
+    finds_gaps: bool,
 }
 
 /// The running thread.
@@ -168,6 +187,7 @@ impl Pipeline {
             denied: BTreeSet::new(),
             wants_attributes,
             walk: 0,
+            finds_gaps: false,
         }
     }
 
@@ -228,7 +248,17 @@ impl Pipeline {
             self.mark_deleted(hints);
             hints.clear();
         }
+        let now = Instant::now();
+        for tracked in self.files.values_mut() {
+            let recent = |at: Instant| now.duration_since(at) < BURST;
+            tracked.gap = match tracked.recorded_at.is_some_and(recent) {
+                true => Gap::Likely,
+                false => Gap::Perhaps,
+            };
+        }
+        self.finds_gaps = true;
         self.look_at_all();
+        self.finds_gaps = false;
     }
 
     fn take_hints(&mut self, hints: &mut Vec<Hint>) {

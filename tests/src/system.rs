@@ -282,14 +282,20 @@ impl Agent {
         settings
     }
 
-    /// Starts one that may have only so many inotify watches; none where the
+    /// Starts one with a limit of its own in `/proc/sys/user`; none where the
     /// system gives no user namespace with limits of its own.
     ///
     /// # Panics
     /// When it cannot be tried.
     #[must_use]
-    pub fn start_with_watches(host: &str, watch: &Path, nats: &Nats, limit: u32) -> Option<Self> {
-        let script = format!("echo {limit} > /proc/sys/user/max_inotify_watches");
+    pub fn start_limited(
+        host: &str,
+        watch: &Path,
+        nats: &Nats,
+        limit: &str,
+        value: u32,
+    ) -> Option<Self> {
+        let script = format!("echo {value} > /proc/sys/user/{limit}");
         let limited = || {
             let mut command = Command::new("unshare");
             command.args(["--user", "--map-root-user", "sh", "-c"]);

@@ -14,7 +14,7 @@ use protocol::{
 use serde_json::value::RawValue;
 
 use super::problem::Problem;
-use super::{Job, Pipeline, Tracked, now_utc};
+use super::{Gap, Job, Pipeline, Tracked, now_utc};
 use crate::beneath::{Beneath, Meta, ReadError, Reading};
 use crate::change::{self, Content, Known, Verdict};
 use crate::git;
@@ -153,6 +153,10 @@ impl Pipeline {
         tracked.schedule.settled();
         let recreated = match verdict {
             Verdict::Same => {
+                if tracked.gap == Gap::Perhaps {
+                    // Not even its time moved: nothing of it was missed.
+                    tracked.gap = Gap::No;
+                }
                 tracked.arrived();
                 return Ok(());
             }
@@ -274,7 +278,10 @@ impl Pipeline {
         mut event: Event,
         mut known: Known,
     ) -> Result<(), OutboxError> {
+        event.gap = tracked.gap != Gap::No;
         self.outbox.record(&mut event, look.path, &mut known)?;
+        tracked.gap = Gap::No;
+        tracked.recorded_at = Some(look.now);
         tracing::debug!(
             path = %look.path.display(),
             event.kind = ?event.kind,
@@ -317,6 +324,7 @@ impl Pipeline {
             kind,
             found: false,
             recreated: false,
+            gap: false,
             changed_at,
             observed_at: now_utc(),
             hash: None,

@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, io};
 use rustix::io::Errno;
 
 use super::left_out::Why;
-use super::{Job, Pipeline, SECOND_LOOK, Tracked, tops};
+use super::{Gap, Job, Pipeline, SECOND_LOOK, Tracked, tops};
 use crate::filesystem::Kind;
 use crate::listing::{Identity, Listing, OpenDir};
 use crate::mailbox::Flag;
@@ -235,6 +235,10 @@ impl Pipeline {
     /// A state file is there.
     fn met(&mut self, root: usize, path: &Path) {
         let first_look = !self.roots[root].looked;
+        let gap = match self.finds_gaps {
+            true => Gap::Perhaps,
+            false => Gap::No,
+        };
         let (walk, now) = (self.walk, Instant::now());
         let key: Arc<Path> = match self.files.get_key_value(path) {
             Some((key, _)) => Arc::clone(key),
@@ -245,6 +249,7 @@ impl Pipeline {
             .entry(Arc::clone(&key))
             .or_insert_with(|| Tracked {
                 first_look,
+                gap,
                 ..Tracked::default()
             });
         tracked.walk = walk;

@@ -188,6 +188,9 @@ impl Track {
         let superseded = self.interpret(event);
         if let Some(run) = &mut self.run {
             run.conditions.host_gone = None;
+            if event.gap && !run.build.has_ended() {
+                run.build.gap_at = Some(event.observed_at);
+            }
             if event.kind != EventKind::Removed {
                 // It was read, so its root was there.
                 run.conditions.root_missing = None;

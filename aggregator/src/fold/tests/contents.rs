@@ -250,6 +250,19 @@ fn beneath_a_missing_root_nothing_is_known_until_it_is_back() {
 }
 
 #[test]
+fn states_that_nobody_saw_are_marked_on_the_build() {
+    let mut play = Play::new();
+    play.phase("Scout", "1/7", "researching");
+    assert_eq!(play.build().gap_at, None);
+    let mut event = play.content("current-phase.json", &json!({"status":"building"}));
+    event.gap = true;
+    let at = event.observed_at;
+    play.fold(event);
+    play.phase("Test", "4/7", "testing");
+    assert_eq!(play.build().gap_at, Some(at), "it stays");
+}
+
+#[test]
 fn links_are_web_addresses_only() {
     for (document, url) in [
         (
