@@ -93,7 +93,10 @@ impl Board {
         let mut roots = inner.roots.clone();
         if let Some(reason) = inner.trouble.as_ref().or(inner.alarm.as_ref()) {
             for root in &mut roots {
-                root.state = RootState::Degraded;
+                // One that is missing stays so: its builds are judged by it.
+                if root.state != RootState::Missing {
+                    root.state = RootState::Degraded;
+                }
                 root.reason = Some(match &root.reason {
                     Some(own) => format!("{reason}; {own}"),
                     None => reason.clone(),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{Event, EventKind};
 
-use crate::producer::Spec;
+use crate::producer::{self, Spec};
 use crate::roots::Roots;
 use crate::schedule::Cause;
 
@@ -48,12 +48,12 @@ impl Filter {
             EventKind::Create(CreateKind::Folder) => Some(Hint::Appeared(path)),
             // Anything may be renamed; a file's creation or removal matters only as a link on the way to a root.
             EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(Hint::Appeared(path)),
-            EventKind::Create(_) => self.if_root(path).map(Hint::Appeared),
+            EventKind::Create(_) => self.if_link(path).map(Hint::Appeared),
             EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
                 Some(Hint::Vanished(path, Cause::MovedAway))
             }
             EventKind::Remove(RemoveKind::File) => {
-                let path = self.if_root(path)?;
+                let path = self.if_link(path)?;
                 Some(Hint::Vanished(path, Cause::Deleted))
             }
             EventKind::Remove(_) => Some(Hint::Vanished(path, Cause::Deleted)),
@@ -65,8 +65,10 @@ impl Filter {
         }
     }
 
-    fn if_root(&self, path: PathBuf) -> Option<PathBuf> {
-        self.roots.concerns(&path).then_some(path)
+    /// A file that matters where it is a symbolic link: on the way to a root, or in a producer's directory's place.
+    fn if_link(&self, path: PathBuf) -> Option<PathBuf> {
+        let in_place = path.file_name().and_then(producer::of_dir).is_some();
+        (in_place || self.roots.concerns(&path)).then_some(path)
     }
 }
 

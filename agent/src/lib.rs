@@ -83,6 +83,7 @@ pub async fn run(
         prune: config.prune,
         max_depth: config.max_depth,
         state_dir: config.state_dir.clone(),
+        walks_new: !is_switched_off("walk_of_new"),
     };
     let (outbox_in, board_in) = (Arc::clone(&outbox), Arc::clone(&board));
     let mut watching = pipeline::start(setup, mailbox.clone(), inbox, outbox_in, board_in)
@@ -129,6 +130,16 @@ pub async fn run(
         herald.farewell().await;
     }
     Ok(())
+}
+
+/// For tests: `PHASELINE_FAIL_POINT=no_<what>` switches a protection off, to show what it protects from.
+fn is_switched_off(what: &str) -> bool {
+    let point = std::env::var("PHASELINE_FAIL_POINT").unwrap_or_default();
+    let off = point.strip_prefix("no_") == Some(what);
+    if off {
+        tracing::warn!(what, "switched off by PHASELINE_FAIL_POINT");
+    }
+    off
 }
 
 /// Says that the agent is ready.

@@ -7,12 +7,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
 use crate::{filesystem, producer, prune};
 
 /// What tells one directory from another, over renames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     /// Device.
     pub(crate) dev: u64,
@@ -26,11 +26,28 @@ impl Identity {
     /// # Errors
     /// When nothing is there or it may not be looked at.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
-        let stat = rustix::fs::stat(path)?;
-        Ok(Self {
+        Ok(Self::from(&rustix::fs::stat(path)?))
+    }
+
+    /// Of the directory at this path now; a symbolic link is none.
+    ///
+    /// # Errors
+    /// When no directory is there or it may not be looked at.
+    pub(crate) fn of_dir(path: &Path) -> io::Result<Self> {
+        let stat = rustix::fs::lstat(path)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Ok(Self::from(&stat)),
+            _ => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+}
+
+impl From<&Stat> for Identity {
+    fn from(stat: &Stat) -> Self {
+        Self {
             dev: stat.st_dev,
             inode: stat.st_ino,
-        })
+        }
     }
 }
 
@@ -47,10 +64,12 @@ pub(crate) struct OpenDir {
 pub(crate) struct Listing {
     /// It has `.git` or a manifest.
     pub(crate) is_project: bool,
-    /// Directories other than a producer's, by name.
+    /// Directories other than a producer's, by name, the last first.
     pub(crate) dirs: Vec<OsString>,
     /// Directories in which a producer keeps its state, by name.
     pub(crate) state_dirs: Vec<OsString>,
+    /// The same that are symbolic links, which are not followed.
+    pub(crate) state_links: Vec<OsString>,
     /// State files by name, if this is a producer's directory; of whatever kind they are.
     pub(crate) state_files: Vec<OsString>,
 }
@@ -66,11 +85,7 @@ impl OpenDir {
             flags |= OFlags::NOFOLLOW;
         }
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
-        let stat = rustix::fs::fstat(&fd)?;
-        let identity = Identity {
-            dev: stat.st_dev,
-            inode: stat.st_ino,
-        };
+        let identity = Identity::from(&rustix::fs::fstat(&fd)?);
         Ok(Self { fd, identity })
     }
 
@@ -113,8 +128,12 @@ impl OpenDir {
                 } else {
                     listing.dirs.push(name.to_owned());
                 }
+            } else if kind == FileType::Symlink && producer::of_dir(name).is_some() {
+                listing.state_links.push(name.to_owned());
             }
         }
+        // In an order that is the same at every start: where one directory has two names, the first one counts.
+        listing.dirs.sort_unstable_by(|a, b| b.cmp(a));
         Ok(listing)
     }
 }
@@ -143,10 +162,9 @@ mod tests {
         std::fs::write(root.join(".context-foundry/current-phase.json"), "{}").unwrap();
         std::fs::write(root.join(".context-foundry/notes.md"), "").unwrap();
         let list = |path: &Path| OpenDir::open(path, false).unwrap().list(path).unwrap();
-        let mut listing = list(root);
-        listing.dirs.sort();
+        let listing = list(root);
         assert!(listing.is_project);
-        assert_eq!(listing.dirs, [".git", "src"]);
+        assert_eq!(listing.dirs, ["src", ".git"]);
         assert_eq!(listing.state_dirs, [".context-foundry"]);
         let state = list(&root.join(".context-foundry"));
         assert_eq!(state.state_files, ["current-phase.json"]);

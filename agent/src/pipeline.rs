@@ -2,6 +2,7 @@
 //! to the outbox. It sleeps until a hint comes or the earliest thing that was
 //! put off is due; idle, it does not wake at all.
 
+mod left_out;
 mod observe;
 mod problem;
 mod root;
@@ -34,6 +35,8 @@ use root::RootWatch;
 /// A new directory is walked again after this time: what was made together
 /// with it may have been moved or linked in behind the first walk's back.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
+/// What was read so shortly before hints are known to be lost was read in the burst that lost them.
+const BURST: Duration = Duration::from_secs(10);
 /// Hints that are taken at once, so that what is due is not kept waiting long.
 const BATCH: usize = 1_024;
 
@@ -50,6 +53,8 @@ pub(crate) struct Setup {
     pub(crate) max_depth: usize,
     /// The agent's own directory: its writes are nobody's build.
     pub(crate) state_dir: PathBuf,
+    /// New directories are walked. Off only in the tests that show what that is for.
+    pub(crate) walks_new: bool,
 }
 
 /// What is put off.
@@ -63,6 +68,17 @@ enum Job {
     Scan(usize),
 }
 
+/// Whether states of a file came and went unseen since its last event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Gap {
+    #[default]
+    No,
+    /// Hints were lost; if it stands as it did, none of them was its own.
+    Perhaps,
+    /// It was read in the very burst in which hints were lost.
+    Likely,
+}
+
 /// A state file that was seen, or of which something is remembered.
 #[derive(Debug, Default)]
 struct Tracked {
@@ -70,6 +86,12 @@ struct Tracked {
     schedule: Schedule,
     /// A deletion was seen since the last content.
     deleted: bool,
+    /// Whether states of it came and went unseen.
+    gap: Gap,
+    /// When its last event was written.
+    recorded_at: Option<Instant>,
+    /// The system refused to let it be read.
+    denied: bool,
     /// When it was first missed.
     vanished_at: Option<Timestamp>,
     /// It was met on the first walk of its root.
@@ -90,10 +112,12 @@ struct Pipeline {
     roots: Vec<RootWatch>,
     files: BTreeMap<Arc<Path>, Tracked>,
     agenda: Agenda<Job>,
-    /// Directories that could not be read; a change of their rights matters.
+    /// Directories that could not be read or passed; a change of their rights matters.
     denied: BTreeSet<PathBuf>,
     wants_attributes: Arc<AtomicBool>,
     walk: u64,
+    /// Hints were lost before this walk: what it finds new may be not the first.
+    finds_gaps: bool,
 }
 
 /// The running thread.
@@ -163,6 +187,7 @@ impl Pipeline {
             denied: BTreeSet::new(),
             wants_attributes,
             walk: 0,
+            finds_gaps: false,
         }
     }
 
@@ -223,7 +248,17 @@ impl Pipeline {
             self.mark_deleted(hints);
             hints.clear();
         }
+        let now = Instant::now();
+        for tracked in self.files.values_mut() {
+            let recent = |at: Instant| now.duration_since(at) < BURST;
+            tracked.gap = match tracked.recorded_at.is_some_and(recent) {
+                true => Gap::Likely,
+                false => Gap::Perhaps,
+            };
+        }
+        self.finds_gaps = true;
         self.look_at_all();
+        self.finds_gaps = false;
     }
 
     fn take_hints(&mut self, hints: &mut Vec<Hint>) {
@@ -277,8 +312,8 @@ impl Pipeline {
         if self.setup.roots.concerns(&path) {
             self.check_roots_within(&path);
         }
-        if self.is_wanted_dir(&path) {
-            walks.insert(path);
+        if let Some(walk) = self.walk_for(&path) {
+            walks.insert(walk.to_owned());
         }
     }
 
@@ -290,6 +325,7 @@ impl Pipeline {
             self.watches.forget(&path);
         }
         self.denied.retain(|dir| !dir.starts_with(&path));
+        self.forget_left_out(&path, walks);
         let keys: Vec<_> = self
             .files_within(&path)
             .map(|(key, _)| Arc::clone(key))
@@ -301,8 +337,26 @@ impl Pipeline {
             self.check_roots_within(&path);
         }
         // It may be there again already, and the hint of that may have come before this one was read.
-        if self.is_wanted_dir(&path) {
-            walks.insert(path);
+        if let Some(walk) = self.walk_for(&path) {
+            walks.insert(walk.to_owned());
+        }
+    }
+
+    /// What was left out went with this path; what is another name of a directory in it is to be watched now.
+    fn forget_left_out(&mut self, path: &Path, walks: &mut BTreeSet<PathBuf>) {
+        let mut news = false;
+        for root in 0..self.roots.len() {
+            let left_out = &mut self.roots[root].left_out;
+            let doubles = left_out.doubles();
+            let freed = doubles.filter(|(_, other)| other.starts_with(path));
+            walks.extend(freed.map(|(place, _)| place.to_owned()));
+            if !left_out.cut(path).is_empty() {
+                self.tell(root);
+                news = true;
+            }
+        }
+        if news {
+            self.report();
         }
     }
 

@@ -135,7 +135,8 @@ impl Prune {
     /// inside a project only (a directory with `.git` or a manifest).
     ///
     /// # Errors
-    /// The entry that is no relative name.
+    /// The entry that can match no directory: no relative name, a pattern, or
+    /// a producer's directory, which is never left out.
     pub fn parse(list: &str) -> Result<Self, String> {
         let mut entries = Vec::new();
         for entry in list.split(',').map(str::trim).filter(|e| !e.is_empty()) {
@@ -143,8 +144,15 @@ impl Prune {
                 Some(name) => (name, true),
                 None => (entry, false),
             };
-            let plain = |part: &str| !matches!(part, "" | "." | "..");
-            if !name.split('/').all(plain) || (in_projects && name.contains('/')) {
+            let plain = |part: &str| {
+                !matches!(part, "" | "." | ".." | "~") && !part.contains(['*', '?', '[', '\0'])
+            };
+            let is_state = |name: &str| {
+                let last = Path::new(name).file_name();
+                last.and_then(producer::of_dir).is_some()
+            };
+            let never_matches = !name.split('/').all(plain) || is_state(name);
+            if never_matches || (in_projects && name.contains('/')) {
                 return Err(entry.to_owned());
             }
             entries.push((name, in_projects));
@@ -229,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_producers_directory_is_never_left_out() {
-        let prune = Prune::parse(".context-foundry,src").unwrap();
+        let prune = Prune::parse("src").unwrap();
         assert!(!skips(&prune, "/p/.context-foundry", true));
         assert!(skips(&prune, "/p/src", false));
     }
@@ -241,7 +249,17 @@ mod tests {
         assert!(skips(&prune, "/p/vendor", false));
         assert!(skips(&prune, "/p/out", true) && !skips(&prune, "/p/out", false));
         assert!(skips(&prune, "/p/a/b", false));
-        for bad in ["/abs", "a//b", "..", "project:", "project:a/b"] {
+        for bad in [
+            "/abs",
+            "a//b",
+            "a/b/",
+            "..",
+            "project:",
+            "project:a/b",
+            "*.cache",
+            "~/old",
+            "p/.context-foundry",
+        ] {
             assert_eq!(Prune::parse(bad), Err(bad.to_owned()));
         }
     }

@@ -75,9 +75,14 @@ impl Roots {
             .map(|(index, _)| index)
     }
 
+    /// The number of the root at this very path.
+    pub(crate) fn number(&self, path: &Path) -> Option<usize> {
+        self.all.iter().position(|root| root.path == path)
+    }
+
     /// Whether this very path is a root.
     pub(crate) fn is_root(&self, path: &Path) -> bool {
-        self.all.iter().any(|root| root.path == path)
+        self.number(path).is_some()
     }
 
     /// Whether a root is at or beneath this path.

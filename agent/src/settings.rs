@@ -215,7 +215,7 @@ fn config(args: Args, file: File) -> Result<Config, BadSetting> {
             BadSetting::new(
                 "PHASELINE_PRUNE",
                 entry,
-                "names of directories such as node_modules, go/pkg or project:target",
+                "names of directories such as node_modules, go/pkg or project:target, no patterns and no whole paths",
             )
         })?;
     }

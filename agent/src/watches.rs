@@ -2,7 +2,7 @@
 //! the kernel's limit. Directories in which a producer keeps its state come
 //! first, then projects; others give their watch up for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use notify::{Config, ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 use rustix::io::Errno;
 
 use crate::hint::Filter;
+use crate::listing::Identity;
 use crate::mailbox::{Flag, Mailbox};
 
 /// How much a directory's watch is worth, least first.
@@ -52,6 +53,8 @@ struct Watched {
     rank: Rank,
     /// The last walk that met it.
     walk: u64,
+    /// Which directory it is; none for one that is watched only for what may appear in it.
+    identity: Option<Identity>,
 }
 
 /// What is watched.
@@ -59,6 +62,8 @@ struct Watched {
 pub(crate) struct Watches {
     watcher: Option<RecommendedWatcher>,
     dirs: BTreeMap<PathBuf, Watched>,
+    /// The kernel has one watch for a directory, however many names it has: under which one it is watched.
+    names: HashMap<Identity, PathBuf>,
     filter: Filter,
     mailbox: Mailbox,
     evicted: Vec<PathBuf>,
@@ -70,6 +75,7 @@ impl Watches {
         Self {
             watcher: None,
             dirs: BTreeMap::new(),
+            names: HashMap::new(),
             filter,
             mailbox,
             evicted: Vec::new(),
@@ -81,27 +87,45 @@ impl Watches {
     ///
     /// # Errors
     /// See [`WatchError`]. At the limit a directory of lower rank gives way first.
-    pub(crate) fn add(&mut self, dir: &Path, rank: Rank, walk: u64) -> Result<(), WatchError> {
+    pub(crate) fn add(
+        &mut self,
+        dir: &Path,
+        rank: Rank,
+        walk: u64,
+        identity: Option<Identity>,
+    ) -> Result<(), WatchError> {
         loop {
             match self.ask(dir) {
                 Ok(()) => break,
                 Err(WatchError::Limit(Limit::Watches)) if self.evict_below(rank) => {}
                 Err(error) => {
-                    self.dirs.remove(dir);
+                    self.drop_entry(dir);
                     return Err(error);
                 }
             }
         }
-        match self.dirs.get_mut(dir) {
-            Some(known) => {
-                known.rank = rank.max(known.rank);
-                known.walk = walk;
-            }
-            None => {
-                self.dirs.insert(dir.to_owned(), Watched { rank, walk });
+        let before = self.dirs.get(dir).copied();
+        let identity = identity.or(before.and_then(|known| known.identity));
+        if before.is_none_or(|known| known.identity != identity) {
+            self.drop_entry(dir);
+            if let Some(identity) = identity {
+                self.names.insert(identity, dir.to_owned());
             }
         }
+        let rank = before.map_or(rank, |known| known.rank.max(rank));
+        let watched = Watched {
+            rank,
+            walk,
+            identity,
+        };
+        self.dirs.insert(dir.to_owned(), watched);
         Ok(())
+    }
+
+    /// The other name under which this directory is watched.
+    pub(crate) fn other_name(&self, dir: &Path, identity: Identity) -> Option<&Path> {
+        let name = self.names.get(&identity)?;
+        (name != dir).then_some(name)
     }
 
     /// Raises the rank of a watched directory.
@@ -121,7 +145,7 @@ impl Watches {
     /// it. The watcher saw that too and has dropped their watches by itself.
     pub(crate) fn forget(&mut self, top: &Path) {
         for dir in self.beneath(top) {
-            self.dirs.remove(&dir);
+            self.drop_entry(&dir);
         }
     }
 
@@ -135,9 +159,22 @@ impl Watches {
 
     /// Stops watching one directory.
     pub(crate) fn remove(&mut self, dir: &Path) {
-        if self.dirs.remove(dir).is_some() {
+        if self.drop_entry(dir) {
             self.unwatch(dir);
         }
+    }
+
+    /// Whether there was one.
+    fn drop_entry(&mut self, dir: &Path) -> bool {
+        let Some(known) = self.dirs.remove(dir) else {
+            return false;
+        };
+        if let Some(identity) = known.identity
+            && self.names.get(&identity).is_some_and(|name| name == dir)
+        {
+            self.names.remove(&identity);
+        }
+        true
     }
 
     /// Directories that lost their watch to others since this was last asked.

@@ -235,6 +235,7 @@ export function facts(build) {
     cost: typeof build.cost_usd === "number" ? cost(build) : null,
     tokens: tokensText(build.tokens),
     context: contextText(build.context),
+    gap: build.gap_at ? `some before ${build.gap_at}` : null,
   };
 }
 

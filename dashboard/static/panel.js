@@ -17,7 +17,7 @@ const TIMES = {
 };
 
 /** Facts that are left out while unknown. */
-const OPTIONAL = ["issue", "coding_agent", "context"];
+const OPTIONAL = ["issue", "coding_agent", "context", "gap"];
 
 export function makePanel(build) {
   const article = clone("t-panel");

@@ -185,6 +185,8 @@ pub struct Build {
     pub observed_at: Option<Timestamp>,
     /// When the last change was committed (database clock).
     pub last_updated: Timestamp,
+    /// States before this moment (host clock) may have come and gone unseen; null when none did.
+    pub gap_at: Option<Timestamp>,
     /// The last sign of life: also a rewrite that changed nothing.
     pub alive_at: Option<Timestamp>,
     /// Position in the order of all changes.

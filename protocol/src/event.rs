@@ -176,6 +176,9 @@ pub struct Event {
     /// The file had been deleted before this content was written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recreated: bool,
+    /// Earlier states of the file may have come and gone unseen: its watch queue overflowed, or the outbox was full.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gap: bool,
     /// The file's modification time (host clock); when it vanished, for `Removed`.
     pub changed_at: Timestamp,
     /// When the agent read it (host clock).

@@ -59,6 +59,7 @@ impl Publisher {
             kind: EventKind::Content,
             found: false,
             recreated: false,
+            gap: false,
             changed_at: now,
             observed_at: now,
             hash: Some(parsed.hash),

@@ -282,14 +282,20 @@ impl Agent {
         settings
     }
 
-    /// Starts one that may have only so many inotify watches; none where the
+    /// Starts one with a limit of its own in `/proc/sys/user`; none where the
     /// system gives no user namespace with limits of its own.
     ///
     /// # Panics
     /// When it cannot be tried.
     #[must_use]
-    pub fn start_with_watches(host: &str, watch: &Path, nats: &Nats, limit: u32) -> Option<Self> {
-        let script = format!("echo {limit} > /proc/sys/user/max_inotify_watches");
+    pub fn start_limited(
+        host: &str,
+        watch: &Path,
+        nats: &Nats,
+        limit: &str,
+        value: u32,
+    ) -> Option<Self> {
+        let script = format!("echo {value} > /proc/sys/user/{limit}");
         let limited = || {
             let mut command = Command::new("unshare");
             command.args(["--user", "--map-root-user", "sh", "-c"]);
@@ -299,16 +305,25 @@ impl Agent {
         if !tried.is_ok_and(|status| status.success()) {
             return None;
         }
+        let script = format!("{script}; exec \"$0\"");
+        let prefix = ["unshare", "--user", "--map-root-user", "sh", "-c", &script];
+        Some(Self::start_under(&prefix, host, watch, nats))
+    }
+
+    /// Starts one by another program, which is to end as the agent does (`exec`).
+    ///
+    /// # Panics
+    /// When the prefix is empty.
+    #[must_use]
+    pub fn start_under(prefix: &[&str], host: &str, watch: &Path, nats: &Nats) -> Self {
         let settings = Self::settings(host, watch.as_os_str().to_owned(), nats, &[]);
-        let mut command = clean(spawner::command("unshare"));
-        command.args(["--user", "--map-root-user", "sh", "-c"]);
-        command.arg(format!("{script}; exec \"$0\""));
-        command.arg(program("phaseline-agent"));
+        let mut command = clean(spawner::command(prefix[0]));
+        command.args(&prefix[1..]).arg(program("phaseline-agent"));
         command.envs(settings.iter().map(|(key, value)| (key, value)));
-        Some(Self {
+        Self {
             process: Process::start("phaseline-agent", command),
             settings,
-        })
+        }
     }
 
     /// `kill -9`.

@@ -46,6 +46,7 @@ fn event(kind: EventKind, text: &str) -> Event {
         kind,
         found: false,
         recreated: false,
+        gap: false,
         changed_at: Timestamp::from_millis(1),
         observed_at: Timestamp::from_millis(now_ms()),
         hash: content.then(|| ContentHash::of(text.as_bytes())),

@@ -4,14 +4,17 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use protocol::event::{EVENT_VERSION, MAX_DOCUMENT_BYTES, MAX_TEXT_BYTES};
-use protocol::{ContentHash, Document, Event, EventKind, ProjectToken, Timestamp, Unreadable};
+use protocol::{
+    ContentHash, Document, Event, EventKind, ProjectToken, Timestamp, Unreadable, UnreadableReason,
+};
 use serde_json::value::RawValue;
 
 use super::problem::Problem;
-use super::{Job, Pipeline, Tracked, now_utc};
+use super::{Gap, Job, Pipeline, Tracked, now_utc};
 use crate::beneath::{Beneath, Meta, ReadError, Reading};
 use crate::change::{self, Content, Known, Verdict};
 use crate::git;
@@ -55,11 +58,25 @@ impl Pipeline {
                 tracked.schedule.again_at(now + OUTBOX_RETRY);
             }
         }
+        if tracked.denied {
+            self.await_rights(path);
+        }
         let due = tracked.schedule.due();
         if due.is_some() || tracked.known.is_some() {
             self.files.insert(Arc::clone(path), tracked);
         }
         self.agenda.set(&Job::Read(Arc::clone(path)), due);
+    }
+
+    /// The rights of each directory on the way may be what a file lacks.
+    fn await_rights(&mut self, path: &Path) {
+        let roots = &self.setup.roots;
+        if let Some(root) = roots.owner(path).map(|root| &roots.get(root).path) {
+            let above = path.ancestors().skip(1);
+            let above = above.take_while(|dir| dir.starts_with(root));
+            self.denied.extend(above.map(Path::to_owned));
+            self.wants_attributes.store(true, Ordering::Relaxed);
+        }
     }
 
     fn look(&self, path: &Path, tracked: &mut Tracked, now: Instant) -> Result<(), OutboxError> {
@@ -136,6 +153,10 @@ impl Pipeline {
         tracked.schedule.settled();
         let recreated = match verdict {
             Verdict::Same => {
+                if tracked.gap == Gap::Perhaps {
+                    // Not even its time moved: nothing of it was missed.
+                    tracked.gap = Gap::No;
+                }
                 tracked.arrived();
                 return Ok(());
             }
@@ -207,6 +228,7 @@ impl Pipeline {
         tracked: &mut Tracked,
         problem: Problem,
     ) -> Result<(), OutboxError> {
+        tracked.denied = problem.reason == UnreadableReason::Denied;
         if !change::unreadable(tracked.known.as_ref(), problem.fingerprint) {
             tracked.schedule.settled();
             return Ok(());
@@ -256,7 +278,10 @@ impl Pipeline {
         mut event: Event,
         mut known: Known,
     ) -> Result<(), OutboxError> {
+        event.gap = tracked.gap != Gap::No;
         self.outbox.record(&mut event, look.path, &mut known)?;
+        tracked.gap = Gap::No;
+        tracked.recorded_at = Some(look.now);
         tracing::debug!(
             path = %look.path.display(),
             event.kind = ?event.kind,
@@ -299,6 +324,7 @@ impl Pipeline {
             kind,
             found: false,
             recreated: false,
+            gap: false,
             changed_at,
             observed_at: now_utc(),
             hash: None,
@@ -325,6 +351,7 @@ impl Tracked {
     /// A content was seen: what went before does not matter any more.
     fn arrived(&mut self) {
         self.deleted = false;
+        self.denied = false;
         self.vanished_at = None;
         self.first_look = false;
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use protocol::{RootState, RootStatus};
 
+use super::left_out::LeftOut;
 use super::{Job, Pipeline, SECOND_LOOK};
 use crate::listing::{Identity, OpenDir};
 use crate::watches::{Limit, Rank, WatchError};
@@ -35,6 +36,8 @@ pub(super) struct RootWatch {
     pub(super) refused: Option<String>,
     /// File systems beneath it that give no events for changes made elsewhere.
     pub(super) remote: BTreeMap<PathBuf, &'static str>,
+    /// What is not watched on purpose.
+    pub(super) left_out: LeftOut,
     scan_every: Duration,
     /// What was logged of it last.
     told: Option<String>,
@@ -50,6 +53,7 @@ impl RootWatch {
             limit: None,
             refused: None,
             remote: BTreeMap::new(),
+            left_out: LeftOut::default(),
             scan_every: SCAN_EVERY,
             told: None,
         }
@@ -67,12 +71,18 @@ impl RootWatch {
         (self.limit, self.remote.len())
     }
 
-    fn is_degraded(&self) -> bool {
+    /// Events do not tell of every change, so that it is looked through now and then.
+    fn needs_scans(&self) -> bool {
         self.limit.is_some() || self.refused.is_some() || !self.remote.is_empty()
     }
 
+    /// No watch of its own is to be expected: it is scanned, or watched under another name.
+    fn is_done_without(&self, path: &Path) -> bool {
+        self.needs_scans() || self.left_out.has(path)
+    }
+
     /// State, reason and remedy, for people.
-    fn status(&self, path: &Path) -> (RootState, Option<String>, Option<String>) {
+    fn status(&self, path: &Path, max_depth: usize) -> (RootState, Option<String>, Option<String>) {
         let every = self.scan_every.as_secs();
         if let Some(limit) = self.limit {
             let reason = format!(
@@ -94,6 +104,9 @@ impl RootWatch {
             return (RootState::Degraded, Some(reason), Some(remedy));
         }
         match (self.present, &self.ancestor) {
+            (Some(_), _) if let Some((reason, remedy)) = self.left_out.status(max_depth) => {
+                (RootState::Degraded, Some(reason), Some(remedy))
+            }
             (Some(_), _) => (RootState::Watching, None, None),
             (None, Some(above)) => {
                 let what = match path.symlink_metadata() {
@@ -124,7 +137,7 @@ impl Pipeline {
         let watch = &mut self.roots[root];
         watch.scan_every = SCAN_EVERY.max((now - begun) * SCAN_SHARE);
         let next = if settled {
-            watch.is_degraded().then(|| now + watch.scan_every)
+            watch.needs_scans().then(|| now + watch.scan_every)
         } else {
             Some(now + SECOND_LOOK)
         };
@@ -134,10 +147,11 @@ impl Pipeline {
     }
 
     /// Logs what changed for a root, once.
-    fn tell(&mut self, root: usize) {
+    pub(super) fn tell(&mut self, root: usize) {
+        let max_depth = self.setup.max_depth;
         let path = &self.setup.roots.get(root).path;
         let watch = &mut self.roots[root];
-        let (state, reason, remedy) = watch.status(path);
+        let (state, reason, remedy) = watch.status(path, max_depth);
         if watch.told == reason {
             return;
         }
@@ -163,10 +177,11 @@ impl Pipeline {
                 drop(dir);
                 self.leave_ancestor(root, None);
                 self.walk_root(root);
-                self.watches.has(&path) || self.roots[root].is_degraded()
+                self.watches.has(&path) || self.roots[root].is_done_without(&path)
             }
             Err(error) => {
                 watch.present = None;
+                watch.left_out.cut(&path);
                 match error.kind() {
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                         self.await_root(root, &path)
@@ -186,7 +201,19 @@ impl Pipeline {
         let Some(above) = nearest(path).map(Path::to_owned) else {
             return false;
         };
-        match self.watches.add(&above, Rank::Root, self.walk) {
+        let identity = Identity::of(&above).ok();
+        if let Some(other) = identity.and_then(|it| self.watches.other_name(&above, it)) {
+            // A second watch on one directory would take the first one's name.
+            let why = format!(
+                "it does not exist, and {} is watched as {}; it is looked for every {} s",
+                above.display(),
+                other.display(),
+                SCAN_EVERY.as_secs()
+            );
+            self.roots[root].refused = Some(why);
+            return true;
+        }
+        match self.watches.add(&above, Rank::Root, self.walk, None) {
             Ok(()) => self.leave_ancestor(root, Some(above)),
             Err(WatchError::Gone) => return false,
             Err(WatchError::Limit(limit)) => {
@@ -225,7 +252,41 @@ impl Pipeline {
     /// moved, nor of a file system that was mounted.
     pub(super) fn check_roots(&mut self) {
         self.check_roots_within(Path::new("/"));
+        self.check_doubles();
         self.report();
+    }
+
+    /// Looks at places that were watched under another name and are so no more.
+    fn check_doubles(&mut self) {
+        let mut stale = Vec::new();
+        for watch in &self.roots {
+            for (path, other) in watch.left_out.doubles() {
+                let still = self.watches.has(other) && self.is_at(other, Identity::of(path).ok());
+                if !still {
+                    stale.push(path.to_owned());
+                }
+            }
+        }
+        for path in stale {
+            self.look_beneath(&path);
+        }
+    }
+
+    /// Whether this directory is at that path, as a walk would come to it: a symbolic link leads to a root only.
+    pub(super) fn is_at(&self, path: &Path, identity: Option<Identity>) -> bool {
+        let now = match self.setup.roots.is_root(path) {
+            true => Identity::of(path),
+            false => Identity::of_dir(path),
+        };
+        identity.is_some() && now.ok() == identity
+    }
+
+    /// Walks a root, or a directory beneath one.
+    pub(super) fn look_beneath(&mut self, path: &Path) {
+        match self.setup.roots.number(path) {
+            Some(root) => self.look_at(root),
+            None => self.walk_below(path),
+        }
     }
 
     /// Checks the roots at or beneath this path.
@@ -249,7 +310,8 @@ impl Pipeline {
         }
         for (root, path) in &within {
             let watch = &self.roots[*root];
-            let lost = watch.present.is_some() && !watch.is_degraded() && !self.watches.has(path);
+            let lost =
+                watch.present.is_some() && !watch.is_done_without(path) && !self.watches.has(path);
             if lost || stale.contains(root) {
                 self.look_at(*root);
             }
@@ -259,7 +321,7 @@ impl Pipeline {
     /// The nearest directory above a missing root is not the one that is watched for it.
     fn waits_elsewhere(&self, root: usize, path: &Path) -> bool {
         let watched = self.roots[root].ancestor.as_deref();
-        if self.roots[root].is_degraded() {
+        if self.roots[root].needs_scans() {
             // It is looked at again in a while anyway.
             return false;
         }
@@ -270,7 +332,7 @@ impl Pipeline {
     pub(super) fn report(&self) {
         let each = self.setup.roots.iter().zip(&self.roots);
         let statuses = each.map(|(root, watch)| {
-            let (state, reason, remedy) = watch.status(&root.path);
+            let (state, reason, remedy) = watch.status(&root.path, self.setup.max_depth);
             RootStatus {
                 label: root.label.clone(),
                 path: root.path.to_string_lossy().into_owned(),

@@ -2,6 +2,7 @@
 
 mod contents;
 mod finding;
+mod left_out;
 mod roots;
 
 use std::fs;
@@ -26,6 +27,10 @@ struct Half {
 
 impl Half {
     fn start(state: &Path, roots: &[&Path]) -> Self {
+        Self::start_with(state, roots, Prune::default(), 32)
+    }
+
+    fn start_with(state: &Path, roots: &[&Path], prune: Prune, max_depth: usize) -> Self {
         let (mailbox, inbox) = mailbox();
         let board = Arc::new(Board::default());
         let max = 64 * 1024 * 1024;
@@ -35,9 +40,10 @@ impl Half {
         let setup = Setup {
             host: "h".into(),
             roots: Roots::new(&paths, None),
-            prune: Prune::default(),
-            max_depth: 32,
+            prune,
+            max_depth,
             state_dir: state.to_owned(),
+            walks_new: true,
         };
         let (to_outbox, to_board) = (Arc::clone(&outbox), Arc::clone(&board));
         let mut watching = start(setup, mailbox.clone(), inbox, to_outbox, to_board).unwrap();

@@ -9,9 +9,10 @@ use std::{collections::BTreeSet, io};
 
 use rustix::io::Errno;
 
-use super::{Job, Pipeline, SECOND_LOOK, Tracked, tops};
+use super::left_out::Why;
+use super::{Gap, Job, Pipeline, SECOND_LOOK, Tracked, tops};
 use crate::filesystem::Kind;
-use crate::listing::{Listing, OpenDir};
+use crate::listing::{Identity, Listing, OpenDir};
 use crate::mailbox::Flag;
 use crate::schedule::Cause;
 use crate::watches::{Limit, Rank, WatchError};
@@ -41,6 +42,11 @@ impl Pipeline {
     /// Walks these directories now and again a moment later.
     pub(super) fn walk_all(&mut self, dirs: &BTreeSet<PathBuf>) {
         for dir in tops(dirs) {
+            if !self.setup.walks_new {
+                let identity = Identity::of_dir(dir).ok();
+                let _ = self.watches.add(dir, Rank::Plain, self.walk, identity);
+                continue;
+            }
             self.walk_below(dir);
             let again = Job::Walk(Arc::from(dir.as_path()));
             self.agenda.set(&again, Some(Instant::now() + SECOND_LOOK));
@@ -51,18 +57,37 @@ impl Pipeline {
     pub(super) fn walk_below(&mut self, dir: &Path) {
         if let Some(root) = self.setup.roots.owner(dir) {
             let before = self.roots[root].gaps();
-            self.walk_from(root, dir);
+            let news = self.walk_from(root, dir);
             self.wants_attributes
                 .store(!self.denied.is_empty(), Ordering::Relaxed);
             if self.roots[root].gaps() != before {
                 // Reports it and sees to the scans.
                 self.look_at(root);
+            } else if news {
+                self.tell(root);
+                self.report();
             }
         }
     }
 
+    /// Where to walk when something appeared at this path: it, if it is a directory that is wanted; its parent, if
+    /// that is to say why it is left out.
+    pub(super) fn walk_for<'a>(&self, path: &'a Path) -> Option<&'a Path> {
+        let root = self.setup.roots.owner(path)?;
+        let parent = path.parent()?;
+        let at_the_limit = depth(&self.setup.roots.get(root).path, parent) == self.setup.max_depth;
+        let is_state = path.file_name().and_then(producer::of_dir).is_some();
+        if self.is_wanted_dir(path) {
+            return Some(path);
+        }
+        let kind = path.symlink_metadata().ok()?.file_type();
+        let left_out = (at_the_limit && kind.is_dir()) || (is_state && kind.is_symlink());
+        let is_walked = || self.setup.roots.is_root(parent) || self.is_wanted_dir(parent);
+        (left_out && is_walked()).then_some(parent)
+    }
+
     /// Whether there is a directory at this path that is to be walked.
-    pub(super) fn is_wanted_dir(&self, path: &Path) -> bool {
+    fn is_wanted_dir(&self, path: &Path) -> bool {
         let Some(root) = self.setup.roots.owner(path) else {
             return false;
         };
@@ -83,8 +108,10 @@ impl Pipeline {
                 .skips(path, || path.parent().is_some_and(prune::is_project))
     }
 
-    fn walk_from(&mut self, root: usize, start: &Path) {
+    /// True: what is left out on purpose is not the same as before.
+    fn walk_from(&mut self, root: usize, start: &Path) -> bool {
         self.walk += 1;
+        let left_out = self.roots[root].left_out.cut(start);
         let top = self.setup.roots.get(root).path.clone();
         let name = start.file_name();
         let mut steps = vec![Step {
@@ -99,7 +126,7 @@ impl Pipeline {
         }];
         while let Some(step) = steps.pop() {
             if self.inbox.is_raised(Flag::Stop) {
-                return;
+                return false;
             }
             if let Err(error) = self.enter(root, &step, &mut steps) {
                 self.not_entered(root, &step.path, &error);
@@ -112,6 +139,7 @@ impl Pipeline {
         }
         self.sweep(root, start);
         self.check_unmet(root, start);
+        !self.roots[root].left_out.is_as(start, &left_out)
     }
 
     /// Directories that were watched and not met are gone, or not wanted any more.
@@ -142,17 +170,26 @@ impl Pipeline {
                 Kind::Local | Kind::Kernel => {}
             }
         }
-        let dev = dir.identity.dev;
-        let watched = self.watch(root, &step.path, step.rank)?;
+        let identity = dir.identity;
+        if let Some(other) = self.watches.other_name(&step.path, identity)
+            && self.is_at(other, Some(identity))
+        {
+            let other = other.to_owned();
+            self.watches.remove(&step.path);
+            let left_out = &mut self.roots[root].left_out;
+            left_out.note(step.path.clone(), Why::SameAs(other));
+            return Ok(());
+        }
+        let watched = self.watch(root, &step.path, step.rank, identity)?;
         let mut listing = dir.list(&step.path)?;
         if !listing.state_dirs.is_empty() {
             if watched {
                 self.watches.promote(&step.path, Rank::Project);
-            } else if self.watch(root, &step.path, Rank::Project)? {
+            } else if self.watch(root, &step.path, Rank::Project, identity)? {
                 listing = OpenDir::open(&step.path, step.rank == Rank::Root)?.list(&step.path)?;
             }
         }
-        self.note(root, step, dev, &listing, steps);
+        self.note(root, step, identity.dev, &listing, steps);
         Ok(())
     }
 
@@ -170,14 +207,21 @@ impl Pipeline {
             parent_dev: Some(dev),
             rank,
         };
-        if step.depth < self.setup.max_depth {
-            for name in &listing.dirs {
-                let path = step.path.join(name);
-                let skipped = self.setup.prune.skips(&path, || listing.is_project);
-                if !skipped && !self.setup.roots.is_root(&path) {
-                    steps.push(next(path, Rank::Plain));
-                }
+        for name in &listing.dirs {
+            let path = step.path.join(name);
+            let skipped = self.setup.prune.skips(&path, || listing.is_project);
+            if skipped || self.setup.roots.is_root(&path) {
+                continue;
             }
+            if step.depth < self.setup.max_depth {
+                steps.push(next(path, Rank::Plain));
+            } else {
+                self.roots[root].left_out.note(path, Why::TooDeep);
+            }
+        }
+        for name in &listing.state_links {
+            let path = step.path.join(name);
+            self.roots[root].left_out.note(path, Why::Link);
         }
         // Last in, first out: state comes before all else.
         for name in &listing.state_dirs {
@@ -191,6 +235,10 @@ impl Pipeline {
     /// A state file is there.
     fn met(&mut self, root: usize, path: &Path) {
         let first_look = !self.roots[root].looked;
+        let gap = match self.finds_gaps {
+            true => Gap::Perhaps,
+            false => Gap::No,
+        };
         let (walk, now) = (self.walk, Instant::now());
         let key: Arc<Path> = match self.files.get_key_value(path) {
             Some((key, _)) => Arc::clone(key),
@@ -201,6 +249,7 @@ impl Pipeline {
             .entry(Arc::clone(&key))
             .or_insert_with(|| Tracked {
                 first_look,
+                gap,
                 ..Tracked::default()
             });
         tracked.walk = walk;
@@ -231,12 +280,18 @@ impl Pipeline {
     }
 
     /// Watches a directory. False: at the kernel's limit, so it is listed but not watched.
-    fn watch(&mut self, root: usize, path: &Path, rank: Rank) -> io::Result<bool> {
+    fn watch(
+        &mut self,
+        root: usize,
+        path: &Path,
+        rank: Rank,
+        identity: Identity,
+    ) -> io::Result<bool> {
         if rank == Rank::Plain && self.roots[root].limit.is_some() {
             // At the limit since the last full walk; asking for each of the others would only take time.
             return Ok(false);
         }
-        match self.watches.add(path, rank, self.walk) {
+        match self.watches.add(path, rank, self.walk, Some(identity)) {
             Ok(()) => Ok(true),
             Err(WatchError::Limit(limit)) => {
                 self.roots[root].limit = Some(limit);

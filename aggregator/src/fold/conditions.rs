@@ -1,5 +1,5 @@
 //! What stands in the way of believing a producer's last word: its host is
-//! gone, its file was removed, it has been silent, it cannot be read.
+//! gone, its root is missing, its file was removed, it has been silent, it cannot be read.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Conditions {
     pub(super) host_gone: Option<String>,
+    #[serde(default)]
+    pub(super) root_missing: Option<String>,
     pub(super) removed: Option<String>,
     pub(super) silent: Option<String>,
     /// By file: one that is good says nothing about another.
@@ -25,6 +27,8 @@ impl Conditions {
         }
         let (state, why) = if let Some(gone) = &self.host_gone {
             (BuildState::Unknown, Some(gone.as_str()))
+        } else if let Some(missing) = &self.root_missing {
+            (BuildState::Unknown, Some(missing.as_str()))
         } else if let Some(removed) = &self.removed {
             (BuildState::Unknown, Some(removed.as_str()))
         } else if let Some(silent) = &self.silent {

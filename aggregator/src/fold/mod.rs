@@ -74,6 +74,18 @@ pub enum TimerKind {
     },
     /// It is back.
     HostBack,
+    /// The watched root that the builds lie beneath is away: moved, unmounted, deleted.
+    RootMissing {
+        /// Its label.
+        root: String,
+        /// For people.
+        reason: String,
+    },
+    /// It is there again.
+    RootBack {
+        /// Its label.
+        root: String,
+    },
 }
 
 impl TimerKind {
@@ -85,6 +97,8 @@ impl TimerKind {
             Self::Alive { .. } => "alive",
             Self::HostGone { .. } => "host_gone",
             Self::HostBack => "host_back",
+            Self::RootMissing { .. } => "root_missing",
+            Self::RootBack { .. } => "root_back",
         }
     }
 }

@@ -84,6 +84,7 @@ impl Run {
                 changed_at: None,
                 observed_at: None,
                 last_updated: Timestamp::default(),
+                gap_at: None,
                 alive_at: None,
                 seq: 0,
                 branch: None,

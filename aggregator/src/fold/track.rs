@@ -191,6 +191,13 @@ impl Track {
         let superseded = self.interpret(event);
         if let Some(run) = &mut self.run {
             run.conditions.host_gone = None;
+            if event.gap && !run.build.has_ended() {
+                run.build.gap_at = Some(event.observed_at);
+            }
+            if event.kind != EventKind::Removed {
+                // It was read, so its root was there.
+                run.conditions.root_missing = None;
+            }
             run.settle();
         }
         (Effect::Folded, superseded)
@@ -324,6 +331,10 @@ impl Track {
                 run.conditions.host_gone = Some(cut(reason, MAX_SENTENCE));
             }
             TimerKind::HostBack => run.conditions.host_gone = None,
+            TimerKind::RootMissing { reason, .. } => {
+                run.conditions.root_missing = Some(cut(reason, MAX_SENTENCE));
+            }
+            TimerKind::RootBack { .. } => run.conditions.root_missing = None,
         }
         run.settle();
     }

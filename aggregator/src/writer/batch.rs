@@ -134,9 +134,9 @@ pub(crate) struct Counts {
     pub(crate) timer: Vec<&'static str>,
 }
 
-/// Folds the drafts in their order. `closed` tells why nothing can be said of a
-/// host's builds (its agent is gone); an event from there is still folded, and
-/// the same finding follows it.
+/// Folds the drafts in their order. `closed` tells why nothing can be said of the
+/// builds of a host's root (its agent is gone, or the root is missing); an event
+/// from there is still folded, and the same finding follows it.
 ///
 /// # Errors
 /// Names the first draft that cannot be folded: its track's row cannot be read,
@@ -144,7 +144,7 @@ pub(crate) struct Counts {
 pub(crate) fn plan<'a>(
     drafts: &'a [Draft],
     cache: &TrackCache,
-    closed: &dyn Fn(&str) -> Option<String>,
+    closed: &dyn Fn(&str, &str) -> Option<TimerKind>,
     now: Timestamp,
 ) -> Result<Plan<'a>, Culprit> {
     let mut planner = Planner::default();
@@ -154,12 +154,10 @@ pub(crate) fn plan<'a>(
         let outcome = planner.fold(&draft.key, &draft.fact).map_err(culprit)?;
         let row = event_row(draft, &outcome);
         planner.take(draft, &outcome, row);
-        if let (Fact::Observed(_), Effect::Folded) = (&draft.fact, outcome.effect)
-            && let Some(reason) = closed(&draft.key.host)
+        if let (Fact::Observed(event), Effect::Folded) = (&draft.fact, outcome.effect)
+            && let Some(kind) = closed(&draft.key.host, &event.root)
         {
-            planner
-                .follow_up(&draft.key, reason, now)
-                .map_err(culprit)?;
+            planner.follow_up(&draft.key, kind, now).map_err(culprit)?;
         }
     }
     Ok(planner.finish(cache))
@@ -247,21 +245,18 @@ impl<'a> Planner<'a> {
         self.ended.extend_from_slice(&outcome.ended);
     }
 
-    /// The host's agent is gone: what it said before is old news.
+    /// The host's agent is gone, or the root: what was said before is old news.
     fn follow_up(
         &mut self,
         key: &'a TrackKey,
-        reason: String,
+        kind: TimerKind,
         now: Timestamp,
     ) -> Result<(), String> {
         let current = self.plan.tracks.get(key).and_then(Track::current);
         if current.is_none_or(|build| build.has_ended() || build.state == BuildState::Unknown) {
             return Ok(());
         }
-        let fact = TimerFact {
-            kind: TimerKind::HostGone { reason },
-            at: now,
-        };
+        let fact = TimerFact { kind, at: now };
         let outcome = self.fold(key, &Fact::Timer(fact.clone()))?;
         self.plan.counts.timer.push(fact.kind.word());
         self.note(key, &outcome);
@@ -360,8 +355,10 @@ fn event_row<'a>(draft: &'a Draft, outcome: &Outcome) -> EventRow<'a> {
 fn timer_row<'a>(key: &'a TrackKey, fact: &TimerFact, outcome: &Outcome) -> EventRow<'a> {
     let message = match &fact.kind {
         TimerKind::Silent { evidence, .. } => Some(Cow::Owned(evidence.clone())),
-        TimerKind::HostGone { reason } => Some(Cow::Owned(reason.clone())),
-        TimerKind::Alive { .. } | TimerKind::HostBack => None,
+        TimerKind::HostGone { reason } | TimerKind::RootMissing { reason, .. } => {
+            Some(Cow::Owned(reason.clone()))
+        }
+        TimerKind::Alive { .. } | TimerKind::HostBack | TimerKind::RootBack { .. } => None,
     };
     EventRow {
         identity: None,

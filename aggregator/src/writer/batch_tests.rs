@@ -58,7 +58,7 @@ fn cache_for(drafts: &[Draft]) -> TrackCache {
     cache
 }
 
-fn open_host(_: &str) -> Option<String> {
+fn open_host(_: &str, _: &str) -> Option<TimerKind> {
     None
 }
 
@@ -163,7 +163,10 @@ fn the_same_content_again_is_only_a_sign_of_life() {
 fn an_event_from_a_host_that_is_gone_leaves_the_build_unknown() {
     let drafts = [draft(&payload("w", 1, &phase("Scout", "1/7", "scouting")))];
     let cache = cache_for(&drafts);
-    let gone = |host: &str| (host == HOST).then(|| "its agent is gone".to_owned());
+    let gone = |host: &str, _: &str| {
+        let reason = "its agent is gone".to_owned();
+        (host == HOST).then_some(TimerKind::HostGone { reason })
+    };
     let plan = plan(&drafts, &cache, &gone, at(5)).unwrap();
     assert_eq!(plan.changes[0].build.state, BuildState::Unknown);
     let kinds: Vec<_> = plan.events.iter().map(|event| event.kind).collect();

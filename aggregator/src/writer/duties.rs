@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::Message;
 use protocol::presence::MAX_ALIVE;
-use protocol::{BuildState, Presence, Timestamp};
+use protocol::{Presence, Timestamp};
 use serde_json::json;
 
 use super::batch::Draft;
@@ -171,11 +171,9 @@ impl Leader {
         let now = clock();
         let name = judged.known.host.name.clone();
         let mut drafts: Vec<Draft> = Vec::new();
-        if let Some(kind) = &judged.builds {
-            let unknown = *kind == TimerKind::HostBack;
+        for kind in &judged.builds {
             let concerned = self.open.of_host(&name);
-            let concerned =
-                concerned.filter(|(_, open)| (open.state == BuildState::Unknown) == unknown);
+            let concerned = concerned.filter(|(_, open)| open.is_concerned(kind));
             drafts.extend(concerned.map(|(key, _)| Draft::timer(key.clone(), kind.clone(), now)));
         }
         // The host itself comes last: whoever takes over in between finds it as it was, and begins anew.

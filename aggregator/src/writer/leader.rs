@@ -169,7 +169,7 @@ impl Leader {
     async fn commit(&mut self, part: &Part) -> Result<(), Failure> {
         let began = Instant::now();
         let now = clock();
-        let closed = |host: &str| self.hosts.closed_reason(host).map(str::to_owned);
+        let closed = |host: &str, root: &str| self.hosts.closed(host, root);
         let plan =
             batch::plan(&part.drafts, &self.tracks, &closed, now).map_err(Failure::Culprit)?;
         let numbers = commit::number(&plan.changes, part.hosts.len(), self.seq);

@@ -1,11 +1,11 @@
 //! From presences to hosts: who is there, who is gone, and what of it is a
 //! change that people should see at once. Pure: the time is an argument.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use protocol::presence::{GONE_AFTER_MS, OutboxStatus, PRESENCE_VERSION};
-use protocol::{Host, HostState, Presence, RootStatus, Timestamp, subject};
+use protocol::{Host, HostState, Presence, RootState, RootStatus, Timestamp, subject};
 use uuid::Uuid;
 
 use crate::fold::TimerKind;
@@ -26,6 +26,8 @@ pub(crate) struct Known {
     heard: Instant,
     boot: Option<Uuid>,
     rival: Option<(String, Instant)>,
+    /// Labels of the roots that are missing.
+    missing: BTreeSet<String>,
     /// Presences in a row with something in the outbox.
     waiting: u32,
 }
@@ -38,8 +40,8 @@ pub(crate) struct Judged {
     pub(crate) changed: bool,
     /// It was the host's own agent that spoke.
     pub(crate) heard: bool,
-    /// What it means for the host's open builds.
-    pub(crate) builds: Option<TimerKind>,
+    /// What it means for the host's open builds, in this order.
+    pub(crate) builds: Vec<TimerKind>,
     /// Two living agents use this name.
     pub(crate) rivals: Option<(String, String)>,
 }
@@ -123,12 +125,15 @@ impl Hosts {
         offset.unwrap_or(0)
     }
 
-    /// Why nothing can be said of the builds of this host; none while its agent is there or was never heard.
-    pub(crate) fn closed_reason(&self, name: &str) -> Option<&str> {
-        let host = &self.known.get(name)?.host;
-        match host.state {
-            HostState::Up => None,
-            HostState::Gone | HostState::Stopped => host.state_reason.as_deref(),
+    /// Why nothing can be said of the builds beneath this root of the host; none while both are there or
+    /// were never heard of.
+    pub(crate) fn closed(&self, name: &str, root: &str) -> Option<TimerKind> {
+        let known = self.known.get(name)?;
+        match known.host.state {
+            HostState::Up => known.missing.get(root).map(|root| known.root_missing(root)),
+            HostState::Gone | HostState::Stopped => Some(TimerKind::HostGone {
+                reason: known.host.state_reason.clone()?,
+            }),
         }
     }
 
@@ -178,7 +183,7 @@ impl Hosts {
                     known,
                     changed: true,
                     heard: true,
-                    builds: None,
+                    builds: Vec::new(),
                     rivals: None,
                 })
             }
@@ -206,7 +211,12 @@ fn unknown_host(name: &str) -> Host {
 impl Known {
     fn new(host: Host, now: Instant) -> Self {
         let waiting = u32::from(host.outbox.is_some_and(|outbox| outbox.events > 0)) * 2;
+        // One that was being looked at may have been missing before.
+        let not_there =
+            |root: &&RootStatus| matches!(root.state, RootState::Missing | RootState::Starting);
+        let missing = host.roots.iter().filter(not_there);
         Self {
+            missing: missing.map(|root| root.label.clone()).collect(),
             host,
             heard: now,
             boot: None,
@@ -236,7 +246,7 @@ impl Known {
             known,
             changed: true,
             heard: false,
-            builds: Some(TimerKind::HostGone { reason }),
+            builds: vec![TimerKind::HostGone { reason }],
             rivals: None,
         }
     }
@@ -260,13 +270,7 @@ impl Known {
         }
         known.host.state_reason = known.reason(now);
         let rivals = known.new_rivals(self);
-        let builds = match (self.host.state, known.host.state) {
-            (HostState::Up, HostState::Stopped) => Some(TimerKind::HostGone {
-                reason: known.host.state_reason.clone().unwrap_or_default(),
-            }),
-            (HostState::Gone | HostState::Stopped, HostState::Up) => Some(TimerKind::HostBack),
-            _ => None,
-        };
+        let builds = known.news_for_builds(self);
         let changed = known.visible() != self.visible();
         Some(Judged {
             changed,
@@ -311,6 +315,51 @@ impl Known {
             },
         );
         host.roots.clone_from(&presence.roots);
+        let known = |root: &RootStatus| self.missing.contains(&root.label);
+        let missing = presence.roots.iter().filter(|root| match root.state {
+            RootState::Missing => true,
+            RootState::Starting => known(root),
+            RootState::Watching | RootState::Degraded => false,
+        });
+        self.missing = missing.map(|root| root.label.clone()).collect();
+    }
+
+    /// What the change from before means for the host's open builds.
+    fn news_for_builds(&self, before: &Self) -> Vec<TimerKind> {
+        let mut news = Vec::new();
+        let is_back = match (before.host.state, self.host.state) {
+            (HostState::Up, HostState::Stopped) => {
+                let reason = self.host.state_reason.clone().unwrap_or_default();
+                news.push(TimerKind::HostGone { reason });
+                false
+            }
+            (HostState::Gone | HostState::Stopped, HostState::Up) => {
+                news.push(TimerKind::HostBack);
+                true
+            }
+            _ => false,
+        };
+        let is_there = |label: &&String| {
+            let mut roots = self.host.roots.iter();
+            !self.missing.contains(*label) && roots.any(|root| root.label == **label)
+        };
+        let back = before.missing.iter().filter(is_there).cloned();
+        news.extend(back.map(|root| TimerKind::RootBack { root }));
+        let gone = self.missing.iter();
+        let gone = gone.filter(|label| is_back || !before.missing.contains(*label));
+        news.extend(gone.map(|label| self.root_missing(label)));
+        news
+    }
+
+    fn root_missing(&self, label: &str) -> TimerKind {
+        let root = self.host.roots.iter().find(|root| root.label == label);
+        let path = root.map_or(label, |root| root.path.as_str());
+        let why = root.and_then(|root| root.reason.as_deref());
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        TimerKind::RootMissing {
+            root: label.to_owned(),
+            reason: format!("root missing: {path}{why}"),
+        }
     }
 
     fn reason(&mut self, now: Instant) -> Option<String> {

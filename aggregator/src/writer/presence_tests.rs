@@ -40,7 +40,7 @@ fn after(start: Instant, seconds: u64) -> Instant {
 fn one_host(now: Instant) -> Hosts {
     let mut hosts = Hosts::default();
     let judged = hosts.judge(&presence(1), now, at(0)).unwrap();
-    assert!(judged.changed && judged.builds.is_none());
+    assert!(judged.changed && judged.builds.is_empty());
     hosts.keep(judged.known);
     hosts
 }
@@ -72,19 +72,17 @@ fn a_host_is_gone_after_two_missed_presences_and_comes_back() {
     assert!(hosts.gone(after(start, 21)).is_empty());
     assert_eq!(hosts.next_check(), Some(start + GONE_AFTER));
     let gone = hosts.gone(after(start, 22)).pop().unwrap();
-    assert!(matches!(gone.builds, Some(TimerKind::HostGone { .. })));
+    assert!(matches!(gone.builds[..], [TimerKind::HostGone { .. }]));
     hosts.keep(gone.known);
-    assert!(
-        hosts
-            .closed_reason("build-01")
-            .unwrap()
-            .contains("not been heard since")
-    );
+    let Some(TimerKind::HostGone { reason }) = hosts.closed("build-01", "src") else {
+        panic!("its builds are closed");
+    };
+    assert!(reason.contains("not been heard since"), "{reason}");
     assert!(hosts.gone(after(start, 100)).is_empty());
     let back = hosts
         .judge(&presence(1), after(start, 200), at(200))
         .unwrap();
-    assert_eq!(back.builds, Some(TimerKind::HostBack));
+    assert_eq!(back.builds, [TimerKind::HostBack]);
     assert_eq!(back.known.host.state_reason, None);
 }
 
@@ -104,7 +102,7 @@ fn an_agent_that_stops_says_so_and_is_not_called_gone() {
     let mut last = presence(1);
     last.stopping = true;
     let judged = hosts.judge(&last, after(start, 1), at(1)).unwrap();
-    let Some(TimerKind::HostGone { reason }) = &judged.builds else {
+    let [TimerKind::HostGone { reason }] = &judged.builds[..] else {
         panic!("{judged:?}");
     };
     assert!(reason.contains("was stopped"), "{reason}");
@@ -207,4 +205,50 @@ fn what_is_no_presence_is_refused() {
         )
         .is_err()
     );
+}
+
+fn with_root(state: RootState) -> Presence {
+    let mut presence = presence(1);
+    presence.roots[0].state = state;
+    presence
+}
+
+fn words(judged: &Judged) -> Vec<&'static str> {
+    judged.builds.iter().map(TimerKind::word).collect()
+}
+
+#[test]
+fn builds_are_told_that_their_root_is_missing_and_back() {
+    let start = Instant::now();
+    let mut hosts = one_host(start);
+    let mut tell = |hosts: &mut Hosts, state| {
+        let judged = hosts.judge(&with_root(state), start, at(0)).unwrap();
+        let told = words(&judged);
+        hosts.keep(judged.known);
+        told
+    };
+    assert_eq!(tell(&mut hosts, RootState::Missing), ["root_missing"]);
+    let Some(TimerKind::RootMissing { reason, .. }) = hosts.closed("build-01", "src") else {
+        panic!("its builds are closed");
+    };
+    assert!(reason.starts_with("root missing: /src"), "{reason}");
+    assert_eq!(hosts.closed("build-01", "other"), None);
+    assert!(tell(&mut hosts, RootState::Missing).is_empty());
+    // A new leader, and an agent that begins anew, do not know less.
+    let host = hosts.get("build-01").unwrap().host.clone();
+    hosts = Hosts::restore(vec![host], start);
+    assert!(tell(&mut hosts, RootState::Starting).is_empty());
+    assert_eq!(tell(&mut hosts, RootState::Watching), ["root_back"]);
+    assert_eq!(hosts.closed("build-01", "src"), None);
+}
+
+#[test]
+fn a_root_that_vanished_while_the_host_was_gone_is_missing_when_it_is_back() {
+    let start = Instant::now();
+    let mut hosts = one_host(start);
+    let gone = hosts.gone(after(start, 22)).pop().unwrap();
+    hosts.keep(gone.known);
+    let later = after(start, 60);
+    let judged = hosts.judge(&with_root(RootState::Missing), later, at(60));
+    assert_eq!(words(&judged.unwrap()), ["host_back", "root_missing"]);
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{BuildState, ProjectToken, Timestamp};
 
-use crate::fold::Track;
+use crate::fold::{TimerKind, Track};
 use crate::store::TrackKey;
 
 /// An open build.
@@ -14,6 +14,8 @@ use crate::store::TrackKey;
 pub(crate) struct Open {
     pub(crate) build_id: String,
     pub(crate) state: BuildState,
+    /// Label of the root that it lies beneath.
+    pub(crate) root: String,
     alive_at: Option<Timestamp>,
     limit_ms: Option<i64>,
     deadline: Option<Timestamp>,
@@ -55,6 +57,7 @@ impl OpenBuilds {
         let mut entry = Open {
             build_id: build.id.clone(),
             state: build.state,
+            root: build.root.clone(),
             alive_at: build.alive_at,
             limit_ms: track.silence().map(|silence| silence.limit_ms),
             deadline: None,
@@ -152,6 +155,19 @@ impl OpenBuilds {
 }
 
 impl Open {
+    /// Whether a finding about its host is to be told to this build.
+    pub(crate) fn is_concerned(&self, kind: &TimerKind) -> bool {
+        let unknown = self.state == BuildState::Unknown;
+        match kind {
+            TimerKind::HostGone { .. } => !unknown,
+            TimerKind::HostBack => unknown,
+            // Also when unknown: its host may be back only in this moment.
+            TimerKind::RootMissing { root, .. } => *root == self.root,
+            TimerKind::RootBack { root } => unknown && *root == self.root,
+            TimerKind::Silent { .. } | TimerKind::Alive { .. } => false,
+        }
+    }
+
     fn deadline_after(&self, offset_ms: i64, now: Timestamp) -> Option<Timestamp> {
         let alive_at = on_our_clock(self.alive_at?, offset_ms, now);
         Some(alive_at.plus_millis(self.limit_ms?))
@@ -178,6 +194,7 @@ mod tests {
         Open {
             build_id: "b".into(),
             state,
+            root: "r".into(),
             alive_at: Some(alive_at),
             limit_ms: Some(limit_ms),
             deadline: Some(alive_at.plus_millis(limit_ms)),

@@ -31,7 +31,7 @@ enum Style {
 }
 
 /// Key, label and style, in the order shown.
-const TABLE: [(&str, &str, Style); 15] = [
+const TABLE: [(&str, &str, Style); 16] = [
     ("phase", "Phase", Style::Plain),
     ("detail", "Detail", Style::Plain),
     ("status", "Status word", Style::Plain),
@@ -47,6 +47,7 @@ const TABLE: [(&str, &str, Style); 15] = [
     ("cost", "Cost", Style::Plain),
     ("tokens", "Tokens", Style::Plain),
     ("context", "Context", Style::Optional),
+    ("gap", "Unseen states", Style::Optional),
 ];
 
 /// All facts of a build.
@@ -92,6 +93,7 @@ fn text_of(build: &Build, key: &str) -> Option<String> {
         "cost" => build.cost_usd.map(|_| row::cost(build)),
         "tokens" => build.tokens.as_ref().and_then(tokens),
         "context" => build.context.as_ref().and_then(context),
+        "gap" => build.gap_at.map(|at| format!("some before {at}")),
         _ => None,
     }
 }

@@ -27,7 +27,5 @@ mod runs;
 mod settings;
 mod stream;
 mod stream_manners;
-mod trees;
 mod unread;
 mod up;
-mod writers;

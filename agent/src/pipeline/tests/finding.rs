@@ -131,6 +131,25 @@ fn lost_hints_lead_to_one_walk_that_finds_everything() {
 }
 
 #[test]
+fn states_around_lost_hints_say_that_others_may_be_missing() {
+    let (_dir, root, state) = place();
+    write(&root.join("old"), PHASE, r#"{"n":1}"#);
+    drop(Half::start(&state, &[&root]));
+    let half = Half::start(&state, &[&root]);
+    assert!(!half.expect(1)[0].gap);
+    write(&root.join("burst"), PHASE, r#"{"n":1}"#);
+    assert!(!half.expect(2)[1].gap, "nobody knew yet");
+    half.mailbox.raise(Flag::Rescan);
+    // What is read in the burst is marked with its next state; what stood all the time is not.
+    half.settle(&root, 2);
+    write(&root.join("burst"), PHASE, r#"{"n":2}"#);
+    assert!(half.expect(4)[3].gap);
+    write(&root.join("burst"), PHASE, r#"{"n":3}"#);
+    write(&root.join("old"), PHASE, r#"{"n":2}"#);
+    assert!(half.expect(6)[4..].iter().all(|event| !event.gap));
+}
+
+#[test]
 fn a_directory_that_becomes_readable_is_walked() {
     if rustix::process::geteuid().is_root() {
         // Nothing is unreadable to root.

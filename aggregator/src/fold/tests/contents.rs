@@ -213,6 +213,56 @@ fn silence_and_a_gone_host_are_facts_that_pass() {
 }
 
 #[test]
+fn beneath_a_missing_root_nothing_is_known_until_it_is_back() {
+    let mut play = Play::new();
+    play.phase("Builder", "3/7", "building");
+    let (root, reason) = ("src".to_owned(), "root missing: /src".to_owned());
+    let missing = TimerKind::RootMissing {
+        root: root.clone(),
+        reason,
+    };
+    play.timer(missing.clone());
+    assert_eq!(play.build().state, BuildState::Unknown);
+    assert_eq!(
+        play.build().state_reason.as_deref(),
+        Some("root missing: /src")
+    );
+    assert_eq!(play.build().ended_at, None);
+    play.timer(TimerKind::RootBack { root: root.clone() });
+    assert_eq!(play.build().state, BuildState::Running);
+    assert_eq!(play.build().state_reason, None);
+    // Deleted with all that is in it: that is what remains when an empty one is back.
+    play.timer(missing.clone());
+    let removed = play.event("current-phase.json", EventKind::Removed);
+    play.fold(removed);
+    play.timer(TimerKind::RootBack { root });
+    assert_eq!(play.build().state, BuildState::Unknown);
+    assert!(
+        play.build()
+            .state_reason
+            .as_deref()
+            .is_some_and(|reason| reason.contains("removed"))
+    );
+    // What is read shows that it is there.
+    play.timer(missing);
+    play.phase("Test", "4/7", "testing");
+    assert_eq!(play.build().state, BuildState::Running);
+}
+
+#[test]
+fn states_that_nobody_saw_are_marked_on_the_build() {
+    let mut play = Play::new();
+    play.phase("Scout", "1/7", "researching");
+    assert_eq!(play.build().gap_at, None);
+    let mut event = play.content("current-phase.json", &json!({"status":"building"}));
+    event.gap = true;
+    let at = event.observed_at;
+    play.fold(event);
+    play.phase("Test", "4/7", "testing");
+    assert_eq!(play.build().gap_at, Some(at), "it stays");
+}
+
+#[test]
 fn links_are_web_addresses_only() {
     for (document, url) in [
         (

@@ -42,6 +42,7 @@ impl Play {
             kind,
             found: false,
             recreated: false,
+            gap: false,
             changed_at: now,
             observed_at: now,
             hash: None,

@@ -1,13 +1,16 @@
 //! Whatever the manner of writing, the newest state comes and no torn one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::fixtures;
 use harness::oracle::{Truth, faults};
+use harness::scale::scale;
 use harness::system::{HOST, System};
 use harness::wait::{check, eventually};
 use harness::writer::{Manner, PHASE, Project};
 use protocol::BuildState;
+
+use super::{Verdict, until_shown};
 
 /// Waits until the newest write of a project is committed, then asks the oracle.
 async fn assert_nothing_torn(system: &System, project: &Project) {
@@ -27,28 +30,47 @@ async fn assert_nothing_torn(system: &System, project: &Project) {
     assert_eq!(unreadable, 0, "a writer's pause was reported as damage");
 }
 
+/// Writes in place, in pieces with pauses of a few milliseconds between them.
+fn in_pieces(project: &Project, writes: u64) {
+    for count in 1..=writes {
+        let pause = Duration::from_millis(count % 7);
+        let document = fixtures::numbered(&project.name(), count);
+        project.write(PHASE, &document, Manner::Pieces(pause));
+    }
+}
+
 #[tokio::test]
-async fn hundreds_of_writes_in_place_with_pauses_inside_show_no_torn_state() {
+async fn writes_in_place_with_pauses_inside_show_no_torn_state() {
+    const WRITERS: u64 = 8;
     let system = System::start().await;
     let client = system.client().await;
-    let project = system.project("slow-writer");
-    let (project, client) = tokio::task::spawn_blocking(move || {
-        for count in 0..300 {
-            let pause = Duration::from_millis(count % 7);
-            project.write(
-                PHASE,
-                &fixtures::numbered("slow-writer", count),
-                Manner::Pieces(pause),
-            );
-        }
-        (project, client)
-    })
-    .await
-    .unwrap();
-    assert_nothing_torn(&system, &project).await;
-    client
-        .until_build("slow-writer", |told| told["detail"] == "step 299")
-        .await;
+    let writes = scale(400, 10_000) / WRITERS;
+    let projects: Vec<Project> = (0..WRITERS)
+        .map(|n| system.project(&format!("slow-{n}")))
+        .collect();
+    let writing = tokio::task::spawn_blocking(move || {
+        std::thread::scope(|scope| {
+            for project in &projects {
+                scope.spawn(|| in_pieces(project, writes));
+            }
+        });
+        projects
+    });
+    let projects = writing.await.unwrap();
+    let written = Instant::now();
+    let count = projects.len();
+    until_shown(&system, writes, count, Duration::from_secs(40)).await;
+    let name = format!("{} writes in pieces", writes * WRITERS);
+    Verdict::of(&system, &name, &projects, written)
+        .await
+        .assert_faultless();
+    for project in &projects {
+        assert_nothing_torn(&system, project).await;
+        let last = format!("step {writes}");
+        client
+            .until_build(&project.name(), |told| told["detail"] == last.as_str())
+            .await;
+    }
     client.assert_clean();
 }
 

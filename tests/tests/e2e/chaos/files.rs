@@ -1,1 +1,0 @@
-//! Everything that happens to files and directories.

@@ -1,0 +1,158 @@
+//! The kernel's limits: the queue of events, watches, instances. Each is said, and nothing stays unseen.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use harness::fixtures;
+use harness::scale::scale;
+use harness::scratch;
+use harness::system::{Agent, HOST, System};
+use harness::wait::{check, eventually};
+use harness::writer::Project;
+use protocol::RootState;
+
+use super::{Verdict, step, until_shown};
+
+/// `fs.inotify.max_queued_events`, or its default.
+fn queue() -> u64 {
+    let text = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap_or_default();
+    text.trim().parse().unwrap_or(16_384)
+}
+
+#[tokio::test]
+async fn an_overflow_of_the_event_queue_keeps_the_last_states_and_marks_the_gap() {
+    const FILES: usize = 50;
+    let mut system = System::start().await;
+    let projects: Vec<Project> = (0..FILES)
+        .map(|n| system.project(&format!("p{n}")))
+        .collect();
+    projects.iter().for_each(|project| step(project, 1));
+    until_shown(&system, 1, FILES, Duration::from_secs(40)).await;
+    let pid = system.agents[0].process.pid();
+    // Nobody takes events out of the queue while the agent is frozen. Each rewrite is at least two.
+    system.agents[0].process.freeze();
+    let rewrites = scale(queue() / 2, 10_000.max(queue() / 2)) / FILES as u64 + 2;
+    let rewriting = tokio::task::spawn_blocking(move || {
+        for count in 2..=rewrites {
+            projects.iter().for_each(|project| step(project, count));
+        }
+        projects
+    });
+    let mut projects = rewriting.await.unwrap();
+    // After the queue is full, a new project and a whole new tree go unseen.
+    for place in ["new", "a/tree/of/its/own"] {
+        let project = system.project(place);
+        project.phase(&fixtures::numbered(&project.name(), rewrites));
+        projects.push(project);
+    }
+    system.agents[0].process.thaw();
+    let thawed = Instant::now();
+    until_shown(&system, rewrites, FILES + 2, Duration::from_secs(40)).await;
+    let name = format!("{} rewrites while frozen", rewrites * FILES as u64);
+    Verdict::of(&system, &name, &projects, thawed)
+        .await
+        .assert_faultless();
+    assert_eq!(system.agents[0].process.pid(), pid, "the same process");
+    // And all that was found is watched from now on.
+    projects
+        .iter()
+        .for_each(|project| step(project, rewrites + 1));
+    until_shown(&system, rewrites + 1, FILES + 2, Duration::from_secs(40)).await;
+    Verdict::of(&system, "and afterwards", &projects, thawed)
+        .await
+        .assert_faultless();
+    let builds = system.api().builds().await.unwrap();
+    let marked = |name: &str| {
+        builds
+            .iter()
+            .any(|build| build.project == name && build.gap_at.is_some())
+    };
+    assert!(
+        projects.iter().all(|project| marked(&project.name())),
+        "each gap is marked, with the next state at the latest"
+    );
+}
+
+/// An agent with limits of its own sees every project, and says what limit it met and what helps.
+async fn sees_all_and_says(host: &'static str, limit: &str, value: u32, setting: &str) {
+    let mut system = System::start().await;
+    let watch = scratch::directory(host);
+    let projects: Vec<Project> = (0..20)
+        .map(|n| Project::create(watch.join(format!("p{n}"))))
+        .collect();
+    let Some(agent) = Agent::start_limited(host, &watch, &system.nats, limit, value) else {
+        eprintln!("skipped: user namespaces with a limit of their own are not to be had here");
+        return;
+    };
+    system.agents.push(agent);
+    let api = system.api();
+    eventually(
+        "the host says that it is degraded, and what helps",
+        async || {
+            let seen = api.host(host).await?;
+            let root = seen.roots.first().ok_or("no root")?;
+            let told =
+                |text: &Option<String>| text.as_deref().is_some_and(|text| text.contains(setting));
+            let fits =
+                root.state == RootState::Degraded && told(&root.reason) && told(&root.remedy);
+            check(fits, || format!("{seen:?}"))
+        },
+    )
+    .await;
+    projects.iter().for_each(|project| step(project, 1));
+    for count in 1..=2 {
+        projects.iter().for_each(|project| step(project, count));
+        let written = Instant::now();
+        until_shown(&system, count, projects.len(), Duration::from_secs(60)).await;
+        Verdict::of(&system, host, &projects, written)
+            .await
+            .assert_faultless();
+    }
+}
+
+#[tokio::test]
+async fn with_too_few_watches_the_host_says_so_and_still_sees_every_project() {
+    sees_all_and_says(
+        "few-watches",
+        "max_inotify_watches",
+        12,
+        "fs.inotify.max_user_watches",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn without_an_inotify_instance_the_host_says_so_and_still_sees_every_project() {
+    sees_all_and_says(
+        "no-instance",
+        "max_inotify_instances",
+        0,
+        "fs.inotify.max_user_instances",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_very_deep_tree_is_said() {
+    let mut system = System::start().await;
+    let watch = scratch::directory("deep");
+    let names = ["d"; 40].join("/");
+    let project = Project::create(watch.join(names));
+    step(&project, 1);
+    system
+        .agents
+        .push(Agent::start("deep", &watch, &system.nats));
+    let api = system.api();
+    eventually("the depth is said", async || {
+        let host = api.host("deep").await?;
+        let reason = host.roots.first().and_then(|root| root.reason.clone());
+        let said = reason.is_some_and(|reason| reason.contains("deeper than 32"));
+        check(said, || format!("{host:?}"))
+    })
+    .await;
+    let seen = system.project("seen");
+    step(&seen, 1);
+    system.build_by_id(&seen.build_id(HOST, 1), |_| true).await;
+    let builds = api.builds().await.unwrap();
+    assert!(builds.iter().all(|build| build.host != "deep"));
+}
