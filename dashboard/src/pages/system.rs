@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use protocol::page::DeadLetter;
+use protocol::page::{Alert, DeadLetter};
 
 use super::{Shell, now, page};
 use crate::source::Source;
@@ -21,6 +21,7 @@ struct SystemPage {
     ready: bool,
     asked: Stamp,
     parts: Vec<Part>,
+    alerts: Vec<AlertView>,
     letters: Option<Vec<Letter>>,
 }
 
@@ -30,6 +31,15 @@ struct Part {
     class: &'static str,
     text: String,
     about: &'static str,
+}
+
+/// Something that is wrong, or was.
+struct AlertView {
+    class: &'static str,
+    text: String,
+    remedy: String,
+    began: Stamp,
+    ended: Option<Stamp>,
 }
 
 struct Letter {
@@ -99,6 +109,7 @@ pub(crate) async fn show<S: Source>(State(source): State<S>) -> Response {
         ready: readiness.ready,
         asked: Stamp::exact(Some(now)),
         parts,
+        alerts: readiness.alerts.iter().map(alert).collect(),
         letters: letters.map(|all| all.iter().map(letter).collect()),
     };
     page(StatusCode::OK, &template)
@@ -115,6 +126,20 @@ fn leadership(word: &str) -> String {
         "follower" => "another server writes".to_owned(),
         "none" => "nobody writes".to_owned(),
         other => text::line(other, text::NAME_CHARS),
+    }
+}
+
+fn alert(alert: &Alert) -> AlertView {
+    AlertView {
+        class: if alert.ended_at.is_none() {
+            "bad"
+        } else {
+            "idle"
+        },
+        text: text::block(&alert.text, text::VALUE_CHARS),
+        remedy: text::line(&alert.remedy, text::TITLE_CHARS),
+        began: Stamp::exact(Some(alert.began_at)),
+        ended: alert.ended_at.map(|at| Stamp::exact(Some(at))),
     }
 }
 
