@@ -180,7 +180,11 @@ pub fn usable_directory(path: &Path) -> Result<(), String> {
     match std::fs::metadata(nearest) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => return Err(format!("a directory, and {shown} is none")),
-        Err(error) => return Err(format!("a directory, and {shown} cannot be followed: {error}")),
+        Err(error) => {
+            return Err(format!(
+                "a directory, and {shown} cannot be followed: {error}"
+            ));
+        }
     }
     let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     rustix::fs::access(nearest, access)

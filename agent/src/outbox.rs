@@ -279,7 +279,10 @@ impl Outbox {
     pub(crate) fn stream_is(&self, stream: &str) -> Result<(), OutboxError> {
         let another = self.with(|inner| inner.store()?.stream_is(stream))?;
         if another {
-            tracing::warn!(stream, "the stream was begun anew: every state is sent once more");
+            tracing::warn!(
+                stream,
+                "the stream was begun anew: every state is sent once more"
+            );
             self.mailbox.raise(Flag::Anew);
         }
         Ok(())

@@ -128,7 +128,9 @@ impl Herald {
         let subject = subject::presence(&self.host);
         let sent = match inbox {
             Some(inbox) => {
-                let publish = self.client.publish_with_reply(subject, inbox.to_owned(), payload.into());
+                let publish =
+                    self.client
+                        .publish_with_reply(subject, inbox.to_owned(), payload.into());
                 publish.await
             }
             None => self.client.publish(subject, payload.into()).await,

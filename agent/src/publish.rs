@@ -67,6 +67,7 @@ pub(crate) async fn publish(
             made = now_link.times;
             on_their_way = FuturesUnordered::new();
             window.reconnected();
+            way.reconnected();
         }
         let mut look_again = refill(&outbox, &mut window);
         if outbox.must_drop() && outbox.acknowledge(&[]).is_err() {
@@ -76,7 +77,11 @@ pub(crate) async fn publish(
             for row in window.take_ready(Instant::now()) {
                 on_their_way.push(send(&context, row));
             }
-            look_again = earlier(look_again, window.paused_until());
+            if !on_their_way.is_empty() {
+                way.sent(Instant::now());
+            }
+            way.look(Instant::now());
+            look_again = earlier(look_again, earlier(window.paused_until(), way.due()));
         }
         if flush_until.is_some() && (window.is_empty() || !now_link.up) {
             return;
@@ -181,10 +186,9 @@ fn settle(outbox: &Outbox, window: &mut Window, way: &mut Way, fates: Vec<(Row, 
             }
         }
     }
-    if let Some((_, error)) = &failure {
-        way.failed(error, Instant::now());
-    } else {
-        way.works();
+    match &failure {
+        Some((_, reason)) if stored.is_empty() => way.refused(reason.clone()),
+        _ => way.works(),
     }
     match failure {
         Some((event, error)) if !failed_before => tracing::warn!(

@@ -75,7 +75,9 @@ impl StoreError {
                 | rusqlite::Error::IntegralValueOutOfRange(..)
                 | rusqlite::Error::SqlInputError { .. },
             ) => true,
-            Self::Sqlite(_) | Self::Limit(_) | Self::Newer(_) | Self::Json(_) | Self::Io(_) => false,
+            Self::Sqlite(_) | Self::Limit(_) | Self::Newer(_) | Self::Json(_) | Self::Io(_) => {
+                false
+            }
         }
     }
 
@@ -318,7 +320,9 @@ impl Store {
             };
             if checksum(&row) != ContentHash(checksum_found) {
                 let id = row.id;
-                return Err(StoreError::Damaged(format!("the checksum of event {id} does not fit")));
+                return Err(StoreError::Damaged(format!(
+                    "the checksum of event {id} does not fit"
+                )));
             }
             size += row.payload.len();
             loaded.push(row);

@@ -147,8 +147,18 @@ fn a_full_outbox_keeps_the_newest_state_of_each_file_and_what_ended_before() {
     while !outbox.status().overflowed {
         rounds += 1;
         assert!(rounds < 100, "it fills up");
-        put(&outbox, "/a", EventKind::Content, &format!("a{rounds}{long}"));
-        put(&outbox, "/b", EventKind::Content, &format!("b{rounds}{long}"));
+        put(
+            &outbox,
+            "/a",
+            EventKind::Content,
+            &format!("a{rounds}{long}"),
+        );
+        put(
+            &outbox,
+            "/b",
+            EventKind::Content,
+            &format!("b{rounds}{long}"),
+        );
     }
     put(&outbox, "/a", EventKind::Removed, "");
     put(&outbox, "/a", EventKind::Content, "new run");
@@ -165,7 +175,10 @@ fn a_full_outbox_keeps_the_newest_state_of_each_file_and_what_ended_before() {
     let status = outbox.status();
     let rows = outbox.load(0, 99, usize::MAX).unwrap();
     let bytes: usize = rows.iter().map(|row| row.payload.len()).sum();
-    assert_eq!((status.events, status.bytes), (rows.len() as u64, bytes as u64));
+    assert_eq!(
+        (status.events, status.bytes),
+        (rows.len() as u64, bytes as u64)
+    );
     assert!(used(dir.path()) <= SMALL);
 }
 
@@ -203,7 +216,12 @@ fn a_coalesced_removal_is_told_by_the_content_after_it() {
     put(&outbox, "/a", EventKind::Content, "new run");
     let long = "x".repeat(8_000);
     for count in 0..20 {
-        put(&outbox, "/other", EventKind::Content, &format!("{count}{long}"));
+        put(
+            &outbox,
+            "/other",
+            EventKind::Content,
+            &format!("{count}{long}"),
+        );
     }
     let events = waiting(&outbox);
     assert!(outbox.status().overflowed);

@@ -1,5 +1,5 @@
 //! Whether the broker takes events. One that is reached and takes none (its
-//! store is full, or the stream is gone) is told to people by the presences,
+//! disk is full, or the stream is gone) is told to people by the presences,
 //! which go another way.
 
 use std::sync::Arc;
@@ -7,36 +7,67 @@ use std::time::{Duration, Instant};
 
 use crate::board::{Board, Trouble};
 
-/// A stream that is made anew, or a broker that comes up, is no trouble.
-const TELL_AFTER: Duration = Duration::from_secs(2);
+/// A stream that is made anew, or a broker that comes up, is no trouble; five
+/// seconds are promised until somebody sees it.
+const TELL_AFTER: Duration = Duration::from_secs(3);
 
 /// The way to the stream.
 pub(super) struct Way {
     board: Arc<Board>,
-    failing_since: Option<Instant>,
+    /// Something was sent then, and nothing was taken since.
+    unanswered_since: Option<Instant>,
+    reason: Option<String>,
+    told: bool,
 }
 
 impl Way {
     pub(super) fn new(board: Arc<Board>) -> Self {
         Self {
             board,
-            failing_since: None,
+            unanswered_since: None,
+            reason: None,
+            told: false,
         }
+    }
+
+    /// Something is on its way.
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.unanswered_since.get_or_insert(now);
     }
 
     /// An event was not taken; why.
-    pub(super) fn failed(&mut self, error: &str, now: Instant) {
-        let since = *self.failing_since.get_or_insert(now);
-        if now >= since + TELL_AFTER {
-            let text = format!("the broker takes no events ({error}): they wait in the outbox");
-            self.board.trouble(Trouble::Broker, Some(text));
+    pub(super) fn refused(&mut self, reason: String) {
+        self.reason = Some(reason);
+    }
+
+    /// An event was taken, or nothing is on its way any more.
+    pub(super) fn works(&mut self) {
+        self.unanswered_since = None;
+        self.reason = None;
+        if std::mem::take(&mut self.told) {
+            self.board.trouble(Trouble::Broker, None);
         }
     }
 
-    /// An event was taken.
-    pub(super) fn works(&mut self) {
-        if self.failing_since.take().is_some() {
-            self.board.trouble(Trouble::Broker, None);
+    /// The connection is another one: it has its own time to answer.
+    pub(super) fn reconnected(&mut self) {
+        self.unanswered_since = None;
+    }
+
+    /// When to look again whether it is time to tell.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let since = self.unanswered_since.filter(|_| !self.told)?;
+        Some(since + TELL_AFTER)
+    }
+
+    /// Tells, if it is time to.
+    pub(super) fn look(&mut self, now: Instant) {
+        if self.due().is_some_and(|due| due <= now) {
+            let reason = self.reason.as_deref().unwrap_or("it does not answer");
+            let text = format!("the broker takes no events ({reason}): they wait in the outbox");
+            tracing::error!(reason, "the broker is reached and takes no events");
+            self.board.trouble(Trouble::Broker, Some(text));
+            self.told = true;
         }
     }
 }
@@ -60,11 +91,16 @@ mod tests {
         }]);
         let mut way = Way::new(Arc::clone(&board));
         let start = Instant::now();
-        way.failed("no room", start);
+        way.sent(start);
+        way.look(start);
         assert_eq!(board.roots()[0].reason, None);
-        way.failed("no room", start + TELL_AFTER);
+        way.refused("no room".to_owned());
+        let due = way.due().unwrap();
+        assert_eq!(due, start + TELL_AFTER);
+        way.look(due);
         let reason = board.roots()[0].reason.clone().unwrap();
         assert!(reason.contains("no room"), "{reason}");
+        assert_eq!(way.due(), None, "it is told");
         way.works();
         assert_eq!(board.roots()[0].state, RootState::Watching);
     }

@@ -90,7 +90,11 @@ pub(crate) async fn ensure_stream(jetstream: &Context) -> Result<EnsuredStream, 
 /// anew, or that is lost with the broker's disk, has another.
 pub(crate) fn stream_name(stream: &Stream) -> String {
     let info = stream.cached_info();
-    format!("{} of {}", info.config.name, info.created.unix_timestamp_nanos())
+    format!(
+        "{} of {}",
+        info.config.name,
+        info.created.unix_timestamp_nanos()
+    )
 }
 
 /// One sentence fragment for each setting that matters and differs. The size

@@ -26,7 +26,8 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Said when there was no stream although there were changes before.
 const STREAM_GONE: &str = "the stream PHASELINE was gone and is made anew: what it held and was not written yet is lost, every agent sends its newest states once more";
 /// What is left to do after that.
-const STREAM_GONE_REMEDY: &str = "find out who deleted it, or whether the disk of nats-server lost it";
+const STREAM_GONE_REMEDY: &str =
+    "find out who deleted it, or whether the disk of nats-server lost it";
 
 /// Why the loop ended.
 pub(crate) enum Interrupt {

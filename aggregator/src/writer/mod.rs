@@ -33,9 +33,11 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// Longest wait: a database that comes back is used within this time.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 /// What helps when the stream cannot be read.
-const STREAM_REMEDY: &str = "it is tried again all the time; if it lasts, look at the log of nats-server";
+const STREAM_REMEDY: &str =
+    "it is tried again all the time; if it lasts, look at the log of nats-server";
 /// What helps when nothing can be written.
-const WRITING_REMEDY: &str = "look at Postgres: whether it runs, and whether its disk has room; events wait in the stream";
+const WRITING_REMEDY: &str =
+    "look at Postgres: whether it runs, and whether its disk has room; events wait in the stream";
 /// How often old rows are deleted.
 const RETIRE_EVERY: Duration = Duration::from_secs(3600);
 /// Between two batches of deletes, so that commits go first.
