@@ -152,9 +152,6 @@ impl Outbox {
         board: Arc<Board>,
     ) -> Result<Self, OutboxError> {
         let path = dir.join("outbox.db");
-        if expected && !std::fs::metadata(&path).is_ok_and(|found| found.len() > 0) {
-            aside::missed(&path, &board);
-        }
         let syncer = Syncer::start(path.clone())
             .map_err(|error| OutboxError::Failed(path.clone(), error.into()))?;
         let outbox = Self {
@@ -177,7 +174,7 @@ impl Outbox {
             board,
             path,
         };
-        let opened = outbox.attach(&mut outbox.lock());
+        let opened = outbox.attach(&mut outbox.lock(), expected);
         match opened {
             Err(error) if error.may_pass() => {
                 outbox.fails(&mut outbox.lock(), error);
@@ -346,15 +343,24 @@ impl Outbox {
     }
 
     /// Opens what is there, or an empty one in the place of what is damaged.
-    fn attach(&self, inner: &mut Inner) -> Result<(), StoreError> {
+    fn attach(&self, inner: &mut Inner, expected: bool) -> Result<(), StoreError> {
         let open = || Store::open(&self.path, self.max_bytes, inner.last_id, inner.boot);
         let (store, boot) = match open() {
             Err(error) if error.is_damage() => {
                 aside::set_aside(&self.path, &error, &self.board);
                 open()?
             }
-            result => result?,
+            result => {
+                let (store, boot) = result?;
+                if store.begun && expected {
+                    aside::missed(&self.path, &self.board);
+                }
+                (store, boot)
+            }
         };
+        if let Some(reason) = &store.shortened {
+            aside::shortened(&self.path, reason, &self.board);
+        }
         inner.store = Some(store);
         inner.boot = boot;
         inner.acknowledged.clear();
@@ -363,7 +369,7 @@ impl Outbox {
 
     /// The same while the agent runs: the watching thread takes what is known from it.
     fn reattach(&self, inner: &mut Inner) -> Result<(), OutboxError> {
-        match self.attach(inner) {
+        match self.attach(inner, false) {
             Ok(()) => {
                 self.works(inner);
                 self.mailbox.raise(Flag::Anew);

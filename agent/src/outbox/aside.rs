@@ -44,6 +44,15 @@ pub(super) fn missed(path: &Path, board: &Board) {
     );
 }
 
+/// What was written last is missing from it.
+pub(super) fn shortened(path: &Path, reason: &str, board: &Board) {
+    tracing::error!(path = %path.display(), reason, "the newest part of the outbox was damaged");
+    board.alarm(
+        "the newest part of the outbox was damaged; every file was read again, older states that were not sent are lost"
+            .to_owned(),
+    );
+}
+
 fn with(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);

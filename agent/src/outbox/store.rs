@@ -6,6 +6,7 @@ mod boot;
 mod coalesce;
 mod files;
 mod open;
+mod wal;
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -112,6 +113,10 @@ pub(crate) struct Store {
     pub(crate) events: u64,
     /// Their payloads, bytes.
     pub(crate) bytes: u64,
+    /// There was nothing before.
+    pub(crate) begun: bool,
+    /// What was written last is missing; why.
+    pub(crate) shortened: Option<String>,
 }
 
 impl Store {
@@ -126,8 +131,11 @@ impl Store {
         last_id: i64,
         boot: Uuid,
     ) -> Result<(Self, Uuid), StoreError> {
+        let opened = open::open(path)?;
         let mut store = Self {
-            db: open::open(path)?,
+            db: opened.db,
+            begun: opened.begun,
+            shortened: opened.shortened,
             max_bytes,
             events: 0,
             bytes: 0,

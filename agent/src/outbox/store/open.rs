@@ -4,12 +4,12 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use super::{StoreError, wal};
 
 /// Version of the tables, in SQLite's `user_version`.
 const SCHEMA_VERSION: i64 = 1;
@@ -22,8 +22,9 @@ const VERSIONS: std::ops::Range<i64> = 1..256;
 const MAX_IDS: i64 = 1 << 53;
 /// Page cache, KiB: the working set is a few pages of two small tables.
 const CACHE_KIB: i64 = 512;
-/// Safety net only, pages: the sync thread checkpoints at a sixteenth of it.
-const AUTO_CHECKPOINT_PAGES: i64 = 16_384;
+/// Safety net only, pages (16 MiB): the sync thread checkpoints at a quarter of it. So much may lie beside
+/// the database.
+const AUTO_CHECKPOINT_PAGES: i64 = 4_096;
 /// Somebody with a SQLite shell may hold the file for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Free pages (of 4 KiB) above which the file is rewritten smaller at the next start.
@@ -31,12 +32,21 @@ const FREE_PAGES_MAX: i64 = 4_096;
 
 const SCHEMA: &str = include_str!("../schema.sql");
 
+/// A database that can be believed.
+pub(super) struct Opened {
+    pub(super) db: Connection,
+    /// There was nothing before.
+    pub(super) begun: bool,
+    /// What was written last is missing; why.
+    pub(super) shortened: Option<String>,
+}
+
 /// Opens the database or begins one. A given error of any other kind than a
 /// lack of room, of rights or of time means that the file is damaged.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
     // SQLite would let everybody read it. What fails here fails there too, with a better error.
     let writable = OpenOptions::new()
         .append(true)
@@ -44,12 +54,24 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         .mode(0o600)
         .open(path)
         .is_ok();
-    open_checked(path, writable).map_err(|error| match error {
+    let shortened = wal::missing(&with(path, "-wal"), &with(path, "-shm"))?;
+    let (db, begun) = open_checked(path, writable).map_err(|error| match error {
         StoreError::Sqlite(error) if writable && is_strange(&error) => {
             StoreError::Damaged(error.to_string())
         }
         other => other,
+    })?;
+    Ok(Opened {
+        db,
+        begun,
+        shortened,
     })
+}
+
+fn with(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// An error that an undamaged file never gives, whatever the disk does.
@@ -73,7 +95,7 @@ fn is_strange(error: &rusqlite::Error) -> bool {
     )
 }
 
-fn open_checked(path: &Path, writable: bool) -> Result<Connection, StoreError> {
+fn open_checked(path: &Path, writable: bool) -> Result<(Connection, bool), StoreError> {
     let db = Connection::open(path)?;
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "journal_mode", "wal")?;
@@ -83,6 +105,7 @@ fn open_checked(path: &Path, writable: bool) -> Result<Connection, StoreError> {
     let version = number(&db, "user_version")?;
     let application = number(&db, "application_id")?;
     let doubly = VERSIONS.contains(&version) && application == APPLICATION + version;
+    let begun = version == 0;
     match version {
         0 if application == 0 && schema(&db)?.is_empty() => begin(&db)?,
         SCHEMA_VERSION if doubly => check(&db)?,
@@ -100,7 +123,7 @@ fn open_checked(path: &Path, writable: bool) -> Result<Connection, StoreError> {
     if number(&db, "freelist_count")? > FREE_PAGES_MAX {
         db.execute_batch("VACUUM")?;
     }
-    Ok(db)
+    Ok((db, begun))
 }
 
 fn number(db: &Connection, pragma: &str) -> Result<i64, rusqlite::Error> {
@@ -112,7 +135,9 @@ fn begin(db: &Connection) -> Result<(), rusqlite::Error> {
     db.execute_batch(&format!(
         "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};
          PRAGMA application_id = {application}; COMMIT;"
-    ))
+    ))?;
+    // So that without its write-ahead file it is still an outbox.
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// Every table, index and page: a second for a full outbox, nothing for the usual empty one.

@@ -1,5 +1,6 @@
 //! Disks run full and get room again.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -212,6 +213,59 @@ async fn a_full_disk_of_postgres_is_told_and_events_wait_in_the_stream() {
         check(alerts.iter().all(|alert| alert.ended_at.is_some()), || {
             format!("{alerts:?}")
         })
+    })
+    .await;
+}
+
+/// Bytes of the outbox and what lies beside it.
+fn outbox_bytes(state: &Path) -> u64 {
+    let entries = std::fs::read_dir(state).unwrap().filter_map(Result::ok);
+    let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("outbox"));
+    ours.filter_map(|entry| entry.metadata().ok())
+        .map(|found| found.len())
+        .sum()
+}
+
+#[tokio::test]
+async fn a_full_outbox_stays_within_its_limit_and_keeps_the_newest_states() {
+    const LIMIT: u64 = 8 << 20;
+    /// The write-ahead file's own limit, and one event.
+    const BESIDE: u64 = 18 << 20;
+    let mut system = System::bare().await;
+    let aggregator = Aggregator::start(&system.nats, &system.database).await;
+    system.aggregators.push(aggregator);
+    system.agents.push(Agent::start_with(
+        HOST,
+        system.watch.clone().into_os_string(),
+        &system.nats,
+        &[("PHASELINE_OUTBOX_MAX", "8MiB")],
+    ));
+    system.host_is(HOST, "up").await;
+    let state = system.agents[0].state_dir();
+    // More files than fit even once: their newest states are read when there is room.
+    let projects = projects(&system, 40);
+    system.nats.kill().await;
+    let writer = Steady::start(&projects, 250_000);
+    let mut largest = 0;
+    let until = Instant::now() + scale(Duration::from_secs(4), Duration::from_secs(60));
+    while Instant::now() < until {
+        largest = largest.max(outbox_bytes(&state));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    writer.stop().await;
+    nothing_ended(&mut system);
+    system.nats.up().await;
+    let outcome = outcome(&system, &projects).await;
+    report("limit of the outbox", Duration::ZERO, &outcome);
+    eprintln!("{largest} bytes at most, {LIMIT} allowed and {BESIDE} beside");
+    assert!(largest > LIMIT / 2, "it was filled");
+    assert!(largest <= LIMIT + BESIDE, "{largest}");
+    assert!(outcome.lost > 0, "not everything fitted");
+    let api = system.api();
+    eventually("the overflow shows on the host", async || {
+        let host = api.host(HOST).await?;
+        let overflowed = host.outbox.is_some_and(|outbox| outbox.overflowed);
+        check(overflowed, || format!("{host:?}"))
     })
     .await;
 }
