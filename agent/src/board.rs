@@ -1,7 +1,7 @@
 //! What the watching thread tells the presence messages: the roots' states,
 //! signs of life, and what went wrong on this host.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,20 @@ pub(crate) struct Board {
     changed: Notify,
 }
 
+/// What does not work, each shown by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trouble {
+    /// The outbox cannot be read or written.
+    Outbox,
+    /// The broker is reached and takes no events.
+    Broker,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     roots: Vec<RootStatus>,
     alarm: Option<String>,
-    trouble: Option<String>,
+    troubles: BTreeMap<Trouble, String>,
     alive: HashMap<(&'static str, ProjectToken), Sign>,
 }
 
@@ -55,11 +64,14 @@ impl Board {
     }
 
     /// Something does not work now; none when it works again.
-    pub(crate) fn trouble(&self, text: Option<String>) {
+    pub(crate) fn trouble(&self, what: Trouble, text: Option<String>) {
         let mut inner = self.lock();
-        if inner.trouble != text {
-            inner.trouble = text;
-            drop(inner);
+        let before = match text.clone() {
+            Some(text) => inner.troubles.insert(what, text),
+            None => inner.troubles.remove(&what),
+        };
+        drop(inner);
+        if before != text {
             self.changed.notify_one();
         }
     }
@@ -91,16 +103,20 @@ impl Board {
     pub(crate) fn roots(&self) -> Vec<RootStatus> {
         let inner = self.lock();
         let mut roots = inner.roots.clone();
-        if let Some(reason) = inner.trouble.as_ref().or(inner.alarm.as_ref()) {
+        let reasons: Vec<&str> = inner
+            .troubles
+            .values()
+            .chain(&inner.alarm)
+            .map(String::as_str)
+            .collect();
+        if !reasons.is_empty() {
             for root in &mut roots {
                 // One that is missing stays so: its builds are judged by it.
                 if root.state != RootState::Missing {
                     root.state = RootState::Degraded;
                 }
-                root.reason = Some(match &root.reason {
-                    Some(own) => format!("{reason}; {own}"),
-                    None => reason.clone(),
-                });
+                let all = reasons.iter().copied().chain(root.reason.as_deref());
+                root.reason = Some(all.collect::<Vec<_>>().join("; "));
             }
         }
         roots
@@ -156,10 +172,10 @@ mod tests {
     fn trouble_is_seen_on_every_root_until_it_ends() {
         let board = Board::default();
         board.set_roots(vec![root()]);
-        board.trouble(Some("disk full".into()));
+        board.trouble(Trouble::Outbox, Some("disk full".into()));
         assert_eq!(board.roots()[0].state, RootState::Degraded);
         assert_eq!(board.roots()[0].reason.as_deref(), Some("disk full"));
-        board.trouble(None);
+        board.trouble(Trouble::Outbox, None);
         assert_eq!(board.roots(), [root()]);
     }
 

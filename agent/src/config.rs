@@ -130,6 +130,9 @@ impl Config {
             *path = absolute("PHASELINE_WATCH", path)?;
         }
         self.state_dir = absolute("PHASELINE_STATE_DIR", &self.state_dir)?;
+        usable_directory(&self.state_dir).map_err(|expected| {
+            BadSetting::new("PHASELINE_STATE_DIR", &self.state_dir, &expected)
+        })?;
         check_url(&self.nats.url)?;
         if self.outbox_max < OUTBOX_MIN {
             return Err(BadSetting::new(
@@ -163,6 +166,29 @@ fn absolute(setting: &str, path: &Path) -> Result<PathBuf, BadSetting> {
         }
     }
     Ok(out)
+}
+
+/// Whether something can be kept in this directory, or it can be made. Looks
+/// only, so that a refused start leaves nothing behind.
+///
+/// # Errors
+/// What is in the way; completes "expected ...".
+pub fn usable_directory(path: &Path) -> Result<(), String> {
+    let there = |path: &&Path| std::fs::symlink_metadata(path).is_ok();
+    let nearest = path.ancestors().find(there).unwrap_or(path);
+    let shown = nearest.display();
+    match std::fs::metadata(nearest) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return Err(format!("a directory, and {shown} is none")),
+        Err(error) => {
+            return Err(format!(
+                "a directory, and {shown} cannot be followed: {error}"
+            ));
+        }
+    }
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(nearest, access)
+        .map_err(|error| format!("a directory that can be written, and {shown} cannot: {error}"))
 }
 
 fn check_url(url: &str) -> Result<(), BadSetting> {
@@ -221,6 +247,23 @@ mod tests {
         assert!(refused(|config| config.max_depth = 0).contains("1 to 512"));
         let url = refused(|config| config.nats.url = "http://u:secret@h".into());
         assert!(url.contains("nats://127.0.0.1:4222") && !url.contains("secret"));
+    }
+
+    #[test]
+    fn a_state_directory_that_is_none_is_refused_and_nothing_is_made() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink("/no/such/place", temp.path().join("link")).unwrap();
+        for bad in ["file", "file/below/it", "link", "link/x"] {
+            let said = refused(|config| config.state_dir = temp.path().join(bad));
+            assert!(said.starts_with("PHASELINE_STATE_DIR is "), "{said}");
+            assert!(said.contains("expected a directory, and"), "{said}");
+        }
+        let mut good = config();
+        good.state_dir = temp.path().join("new/state");
+        good.checked().unwrap();
+        assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 2);
     }
 
     #[test]

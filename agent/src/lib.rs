@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use protocol::Timestamp;
+use protocol::{AgentId, Timestamp};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,8 @@ use state_dir::StateDir;
 
 /// Without NATS the agent counts as ready after this time: it collects events meanwhile.
 const READY_WITHOUT_NATS: Duration = Duration::from_secs(5);
+/// A disk that is full at the start is tried again after this time.
+const STATE_DIR_RETRY: Duration = Duration::from_secs(1);
 /// Told to stop, the watching thread has this long to finish what it reads. A
 /// network file system may hang; together with the flush it stays under 10 s.
 const WATCH_END: Duration = Duration::from_secs(4);
@@ -67,12 +69,15 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let config = config.checked()?;
     let started_at = Timestamp::from_system_time(SystemTime::now());
-    let state = StateDir::take(&config.state_dir)?;
+    let Some((state, agent, known)) = take_state_dir(&config, &stop).await? else {
+        return Ok(());
+    };
     let board = Arc::new(Board::default());
     let (mailbox, inbox) = mailbox::mailbox();
     let outbox = Arc::new(Outbox::open(
         state.path(),
-        state.agent_id()?,
+        agent,
+        known,
         config.outbox_max,
         mailbox.clone(),
         Arc::clone(&board),
@@ -95,13 +100,13 @@ pub async fn run(
         host: config.host,
         started_at,
         outbox: Arc::clone(&outbox),
-        board,
+        board: Arc::clone(&board),
         mailbox: mailbox.clone(),
         client: client.clone(),
     };
 
     let (flush, hush) = (CancellationToken::new(), CancellationToken::new());
-    let publishing = publish::publish(outbox, client, link.clone(), flush.clone());
+    let publishing = publish::publish(outbox, board, client, link.clone(), flush.clone());
     let speaking = herald.run(link.clone(), hush.clone());
     let announcing = announce(watching.looked, link.clone(), ready);
     let services = async { tokio::join!(publishing, speaking, announcing) };
@@ -140,6 +145,33 @@ fn is_switched_off(what: &str) -> bool {
         tracing::warn!(what, "switched off by PHASELINE_FAIL_POINT");
     }
     off
+}
+
+/// The state directory and the identity in it. A full disk is waited for; none
+/// when told to stop meanwhile.
+async fn take_state_dir(
+    config: &Config,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<(StateDir, AgentId, bool)>> {
+    let mut told = false;
+    loop {
+        let taken = StateDir::take(&config.state_dir).and_then(|state| {
+            let (agent, known) = state.agent_id()?;
+            Ok((state, agent, known))
+        });
+        match taken {
+            Err(error) if error.is_full() => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::error!("{error:#}; the agent begins when there is room");
+                }
+            }
+            taken => return Ok(Some(taken?)),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(STATE_DIR_RETRY) => {}
+        }
+    }
 }
 
 /// Says that the agent is ready.

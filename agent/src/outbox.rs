@@ -2,6 +2,7 @@
 //! is published and leaves after the acknowledgement, over restarts and
 //! `kill -9`. Shared by the thread that watches and the task that publishes.
 
+mod aside;
 mod store;
 mod sync;
 
@@ -14,7 +15,7 @@ use protocol::{AgentId, Event, Timestamp};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::board::Board;
+use crate::board::{Board, Trouble};
 use crate::change::Known;
 use crate::mailbox::{Flag, Mailbox};
 
@@ -25,12 +26,13 @@ use sync::Syncer;
 /// Why the outbox could not do something.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutboxError {
-    /// It was damaged, set aside and begun anew; what was known is forgotten.
-    #[error("the outbox was damaged and was begun anew")]
+    /// What was known is not any more what is in it: it was damaged and begun
+    /// anew, or could be opened only now. The watching thread was told.
+    #[error("the outbox is another than before")]
     Anew,
     /// It could not be read or written.
     #[error("failed to use the outbox {0}: {1}")]
-    Failed(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
+    Failed(PathBuf, StoreError),
 }
 
 /// Who speaks: in each event and presence.
@@ -46,7 +48,7 @@ pub(crate) struct Identity {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     path: PathBuf,
-    identity: Identity,
+    agent: AgentId,
     max_bytes: u64,
     inner: Mutex<Inner>,
     syncer: Syncer,
@@ -57,60 +59,138 @@ pub(crate) struct Outbox {
 
 #[derive(Debug)]
 struct Inner {
-    store: Store,
+    /// None while it cannot be opened, e.g. because the disk is full.
+    store: Option<Store>,
+    boot: Uuid,
     next_seq: u64,
+    /// The largest id that was given in this boot.
+    last_id: i64,
+    /// The limit was reached in this boot.
     overflowed: bool,
+    /// Older events have given way since the limit was reached.
     coalesced: bool,
+    /// The disk had no room for the last event.
+    disk_full: bool,
+    /// The last thing that was tried failed, and that was said.
+    failing: bool,
+    /// Events that the broker has, and that could not be dropped yet.
+    acknowledged: Vec<i64>,
+}
+
+impl Inner {
+    fn store(&mut self) -> Result<&mut Store, StoreError> {
+        let missing = || StoreError::Damaged("it is not open".to_owned());
+        self.store.as_mut().ok_or_else(missing)
+    }
+
+    fn record(
+        &mut self,
+        event: &mut Event,
+        path: &Path,
+        known: &mut Known,
+    ) -> Result<(), StoreError> {
+        self.drop_acknowledged()?;
+        let at_limit = self.store()?.is_at_limit()?;
+        if at_limit && !self.coalesced {
+            self.make_room()?;
+        }
+        let coalesce = at_limit || self.disk_full;
+        let id = match self.store()?.record(event, path, known, coalesce) {
+            // Once more, now that there may be room.
+            Err(error) if error.is_full() && !coalesce => {
+                self.disk_full = !matches!(error, StoreError::Limit(_));
+                self.make_room()?;
+                self.store()?.record(event, path, known, true)
+            }
+            result => result,
+        }?;
+        self.disk_full = false;
+        self.last_id = self.last_id.max(id);
+        if self.coalesced && self.store()?.is_half_empty()? {
+            self.coalesced = false;
+        }
+        Ok(())
+    }
+
+    /// Of each file only the newest event stays.
+    fn make_room(&mut self) -> Result<(), StoreError> {
+        tracing::warn!("the outbox is full: only the newest state of each file is kept");
+        self.overflowed = true;
+        self.coalesced = true;
+        let store = self.store()?;
+        store.checkpoint()?;
+        store.coalesce_all()?;
+        store.checkpoint()
+    }
+
+    fn drop_acknowledged(&mut self) -> Result<(), StoreError> {
+        if !self.acknowledged.is_empty() {
+            let ids = std::mem::take(&mut self.acknowledged);
+            let dropped = self.store()?.acknowledge(&ids);
+            if dropped.is_err() {
+                self.acknowledged = ids;
+            }
+            return dropped;
+        }
+        Ok(())
+    }
 }
 
 impl Outbox {
-    /// Opens the outbox in this directory, or begins one. A damaged one is set aside.
+    /// Opens the outbox in this directory, or begins one. A damaged one is set
+    /// aside. Where the disk is full it is opened later. `expected`: there was
+    /// one before, so that it is worth an alarm when there is none.
     ///
     /// # Errors
-    /// When it can neither be opened nor begun.
+    /// When it can neither be opened nor begun, now or later.
     pub(crate) fn open(
         dir: &Path,
         agent: AgentId,
+        expected: bool,
         max_bytes: u64,
         mailbox: Mailbox,
         board: Arc<Board>,
     ) -> Result<Self, OutboxError> {
         let path = dir.join("outbox.db");
-        let failed = |error: StoreError| OutboxError::Failed(path.clone(), error.into());
-        let begin = || {
-            let mut store = Store::open(&path)?;
-            let boot = store.begin_boot()?;
-            Ok((store, boot))
-        };
-        let (store, boot) = match begin() {
-            Err(error) if StoreError::is_corruption(&error) => {
-                set_aside(&path, &error, &board);
-                begin().map_err(failed)?
-            }
-            result => result.map_err(failed)?,
-        };
         let syncer = Syncer::start(path.clone())
             .map_err(|error| OutboxError::Failed(path.clone(), error.into()))?;
-        Ok(Self {
-            identity: Identity { agent, boot },
+        let outbox = Self {
+            agent,
             max_bytes,
             inner: Mutex::new(Inner {
-                store,
+                store: None,
+                boot: Uuid::now_v7(),
                 next_seq: 1,
+                last_id: 0,
                 overflowed: false,
                 coalesced: false,
+                disk_full: false,
+                failing: false,
+                acknowledged: Vec::new(),
             }),
             syncer,
             added: Notify::new(),
             mailbox,
             board,
             path,
-        })
+        };
+        let opened = outbox.attach(&mut outbox.lock(), expected);
+        match opened {
+            Err(error) if error.may_pass() => {
+                outbox.fails(&mut outbox.lock(), error);
+                Ok(outbox)
+            }
+            Err(error) => Err(OutboxError::Failed(outbox.path.clone(), error)),
+            Ok(()) => Ok(outbox),
+        }
     }
 
     /// Who speaks.
     pub(crate) fn identity(&self) -> Identity {
-        self.identity
+        Identity {
+            agent: self.agent,
+            boot: self.lock().boot,
+        }
     }
 
     /// What is known of every state file.
@@ -118,7 +198,7 @@ impl Outbox {
     /// # Errors
     /// See [`OutboxError`].
     pub(crate) fn files(&self) -> Result<Vec<(PathBuf, Known)>, OutboxError> {
-        self.with(|inner| inner.store.files(now_ms()))
+        self.with(|inner| inner.store()?.files(now_ms()))
     }
 
     /// Gives an event its identity and writes it, with what is now known of
@@ -132,26 +212,11 @@ impl Outbox {
         path: &Path,
         known: &mut Known,
     ) -> Result<(), OutboxError> {
-        let max_bytes = self.max_bytes;
-        let identity = self.identity;
         self.with(|inner| {
-            let full = inner.store.bytes >= max_bytes;
-            if full && !inner.coalesced {
-                tracing::warn!(
-                    outbox.bytes = inner.store.bytes,
-                    outbox.max_bytes = max_bytes,
-                    "outbox is full: only the newest state of each file is kept"
-                );
-                inner.overflowed = true;
-                inner.coalesced = true;
-                inner.store.coalesce_all()?;
-            } else if inner.store.bytes < max_bytes / 2 {
-                inner.coalesced = false;
-            }
-            event.agent = identity.agent;
-            event.boot = identity.boot;
+            event.agent = self.agent;
+            event.boot = inner.boot;
             event.seq = inner.next_seq;
-            inner.store.record(event, path, known, full)?;
+            inner.record(event, path, known)?;
             inner.next_seq += 1;
             Ok(())
         })?;
@@ -165,7 +230,7 @@ impl Outbox {
     /// # Errors
     /// See [`OutboxError`].
     pub(crate) fn remember(&self, path: &Path, known: &Known) -> Result<(), OutboxError> {
-        self.with(|inner| inner.store.remember(path, known, now_ms()))
+        self.with(|inner| inner.store()?.remember(path, known, now_ms()))
     }
 
     /// Events after this position, oldest first, until `bytes` are reached.
@@ -178,15 +243,46 @@ impl Outbox {
         max: usize,
         bytes: usize,
     ) -> Result<Vec<Row>, OutboxError> {
-        self.with(|inner| inner.store.load(after, max, bytes))
+        self.with(|inner| {
+            let rows = inner.store()?.load(after, max, bytes)?;
+            let newest = rows.last().map_or(0, |row| row.id);
+            inner.last_id = inner.last_id.max(newest);
+            Ok(rows)
+        })
     }
 
-    /// Drops events that the broker has acknowledged.
+    /// Drops events that the broker has acknowledged. Those that cannot be
+    /// dropped now are dropped later, or sent once more after a restart.
     ///
     /// # Errors
     /// See [`OutboxError`].
     pub(crate) fn acknowledge(&self, ids: &[i64]) -> Result<(), OutboxError> {
-        self.with(|inner| inner.store.acknowledge(ids))
+        self.with(|inner| {
+            inner.acknowledged.extend_from_slice(ids);
+            inner.drop_acknowledged()
+        })
+    }
+
+    /// Some are acknowledged and could not be dropped.
+    pub(crate) fn must_drop(&self) -> bool {
+        !self.lock().acknowledged.is_empty()
+    }
+
+    /// Notes which stream takes the events. When it is another than before,
+    /// everything is sent once more: nobody knows what the last one kept.
+    ///
+    /// # Errors
+    /// See [`OutboxError`].
+    pub(crate) fn stream_is(&self, stream: &str) -> Result<(), OutboxError> {
+        let another = self.with(|inner| inner.store()?.stream_is(stream))?;
+        if another {
+            tracing::warn!(
+                stream,
+                "the stream was begun anew: every state is sent once more"
+            );
+            self.mailbox.raise(Flag::Anew);
+        }
+        Ok(())
     }
 
     /// Puts another payload in the place of an event's.
@@ -194,7 +290,7 @@ impl Outbox {
     /// # Errors
     /// See [`OutboxError`].
     pub(crate) fn replace(&self, row: &Row) -> Result<(), OutboxError> {
-        self.with(|inner| inner.store.replace(row))
+        self.with(|inner| inner.store()?.replace(row))
     }
 
     /// Waits until an event was added.
@@ -205,9 +301,13 @@ impl Outbox {
     /// What waits.
     pub(crate) fn status(&self) -> OutboxStatus {
         let inner = self.lock();
+        let (events, bytes) = match &inner.store {
+            Some(store) => (store.events, store.bytes),
+            None => (0, 0),
+        };
         OutboxStatus {
-            events: inner.store.events,
-            bytes: inner.store.bytes,
+            events,
+            bytes,
             max_bytes: self.max_bytes,
             overflowed: inner.overflowed,
         }
@@ -222,58 +322,83 @@ impl Outbox {
         work: impl FnOnce(&mut Inner) -> Result<T, StoreError>,
     ) -> Result<T, OutboxError> {
         let mut inner = self.lock();
-        work(&mut inner).map_err(|error| {
-            if error.is_corruption() {
-                self.begin_anew(&mut inner, &error)
-            } else {
-                OutboxError::Failed(self.path.clone(), error.into())
-            }
-        })
-    }
-
-    /// Sets a damaged database aside and goes on with an empty one, in which
-    /// the watching thread will put everything that it finds.
-    fn begin_anew(&self, inner: &mut Inner, cause: &StoreError) -> OutboxError {
-        // Closed first: SQLite removes the files at these names when it closes them.
-        if let Err(error) = inner.store.close() {
-            return OutboxError::Failed(self.path.clone(), error.into());
+        if inner.store.is_none() {
+            self.reattach(&mut inner)?;
+            return Err(OutboxError::Anew);
         }
-        set_aside(&self.path, cause, &self.board);
-        let anew = Store::open(&self.path).and_then(|mut store| {
-            store.begin_boot()?;
-            Ok(store)
-        });
-        match anew {
-            Ok(store) => {
-                inner.store = store;
-                self.mailbox.raise(Flag::Anew);
-                OutboxError::Anew
+        match work(&mut inner) {
+            Ok(done) => {
+                self.works(&mut inner);
+                Ok(done)
             }
-            Err(error) => OutboxError::Failed(self.path.clone(), error.into()),
+            Err(error) if error.is_damage() => {
+                // Closed first: SQLite removes the files at these names when it closes them.
+                inner.store = None;
+                aside::set_aside(&self.path, &error, &self.board);
+                self.reattach(&mut inner)?;
+                Err(OutboxError::Anew)
+            }
+            Err(error) => Err(self.fails(&mut inner, error)),
         }
     }
-}
 
-/// Renames a damaged database, so that a person can look at it.
-fn set_aside(path: &Path, cause: &StoreError, board: &Board) {
-    let name = format!("outbox.corrupt-{}", now_ms() / 1_000);
-    let aside = path.with_file_name(&name);
-    for ending in ["", "-wal", "-shm"] {
-        let with = |path: &Path| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(ending);
-            PathBuf::from(name)
+    /// Opens what is there, or an empty one in the place of what is damaged.
+    fn attach(&self, inner: &mut Inner, expected: bool) -> Result<(), StoreError> {
+        let open = || Store::open(&self.path, self.max_bytes, inner.last_id, inner.boot);
+        let (store, boot) = match open() {
+            Err(error) if error.is_damage() => {
+                aside::set_aside(&self.path, &error, &self.board);
+                open()?
+            }
+            result => {
+                let (store, boot) = result?;
+                if store.begun && expected {
+                    aside::missed(&self.path, &self.board);
+                }
+                (store, boot)
+            }
         };
-        if let Err(error) = std::fs::rename(with(path), with(&aside))
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::error!(path = %path.display(), %error, "failed to set the damaged outbox aside");
+        if let Some(reason) = &store.shortened {
+            aside::shortened(&self.path, reason, &self.board);
+        }
+        inner.store = Some(store);
+        inner.boot = boot;
+        inner.acknowledged.clear();
+        Ok(())
+    }
+
+    /// The same while the agent runs: the watching thread takes what is known from it.
+    fn reattach(&self, inner: &mut Inner) -> Result<(), OutboxError> {
+        match self.attach(inner, false) {
+            Ok(()) => {
+                self.works(inner);
+                self.mailbox.raise(Flag::Anew);
+                self.added.notify_one();
+                Ok(())
+            }
+            Err(error) => Err(self.fails(inner, error)),
         }
     }
-    tracing::error!(path = %aside.display(), error = %cause, "outbox was damaged and is set aside; events that were not sent are in it");
-    board.alarm(format!(
-        "the outbox was damaged and is set aside as {name}; events that were not sent are lost"
-    ));
+
+    /// Said once for an outage, not for each try.
+    fn fails(&self, inner: &mut Inner, error: StoreError) -> OutboxError {
+        let error = OutboxError::Failed(self.path.clone(), error);
+        if inner.failing {
+            tracing::debug!(%error, "the outbox still fails");
+        } else {
+            tracing::error!(%error, "the outbox fails; files are read again until it works");
+            inner.failing = true;
+        }
+        self.board.trouble(Trouble::Outbox, Some(error.to_string()));
+        error
+    }
+
+    fn works(&self, inner: &mut Inner) {
+        if std::mem::take(&mut inner.failing) {
+            tracing::info!("the outbox works again");
+            self.board.trouble(Trouble::Outbox, None);
+        }
+    }
 }
 
 fn now_ms() -> i64 {

@@ -25,7 +25,7 @@ use crate::change::Known;
 use crate::hint::{Filter, Hint};
 use crate::listing::Identity;
 use crate::mailbox::{Flag, Inbox, Mailbox};
-use crate::outbox::{Outbox, OutboxError};
+use crate::outbox::Outbox;
 use crate::prune::Prune;
 use crate::roots::Roots;
 use crate::schedule::{Cause, Schedule};
@@ -66,6 +66,8 @@ enum Job {
     Walk(Arc<Path>),
     /// Look through a root that gives no events.
     Scan(usize),
+    /// Read the files again whose events the outbox did not take.
+    Refused,
 }
 
 /// Whether states of a file came and went unseen since its last event.
@@ -114,6 +116,8 @@ struct Pipeline {
     agenda: Agenda<Job>,
     /// Directories that could not be read or passed; a change of their rights matters.
     denied: BTreeSet<PathBuf>,
+    /// Files whose events the outbox did not take; the first tries for all.
+    refused: BTreeSet<Arc<Path>>,
     wants_attributes: Arc<AtomicBool>,
     walk: u64,
     /// Hints were lost before this walk: what it finds new may be not the first.
@@ -134,7 +138,7 @@ pub(crate) struct Watching {
 /// Starts the thread.
 ///
 /// # Errors
-/// When the outbox cannot be read, or the system gives no thread.
+/// When the system gives no thread.
 pub(crate) fn start(
     setup: Setup,
     mailbox: Mailbox,
@@ -143,7 +147,7 @@ pub(crate) fn start(
     board: Arc<Board>,
 ) -> anyhow::Result<Watching> {
     let mut pipeline = Pipeline::new(setup, mailbox, inbox, outbox, board);
-    pipeline.recall()?;
+    pipeline.recall();
     pipeline.report();
     let (looked_tx, looked) = oneshot::channel();
     let (ended_tx, ended) = oneshot::channel();
@@ -185,16 +189,19 @@ impl Pipeline {
             files: BTreeMap::new(),
             agenda: Agenda::new(),
             denied: BTreeSet::new(),
+            refused: BTreeSet::new(),
             wants_attributes,
             walk: 0,
             finds_gaps: false,
         }
     }
 
-    /// Takes what is remembered of the files beneath the roots.
-    fn recall(&mut self) -> Result<(), OutboxError> {
+    /// Takes what is remembered of the files beneath the roots. Where that
+    /// cannot be read, the outbox asks for it again when it can.
+    fn recall(&mut self) {
         self.files.clear();
-        for (path, known) in self.outbox.files()? {
+        self.refused.clear();
+        for (path, known) in self.outbox.files().unwrap_or_default() {
             if self.setup.roots.owner(&path).is_some() {
                 let tracked = Tracked {
                     known: Some(known),
@@ -203,7 +210,6 @@ impl Pipeline {
                 self.files.insert(path.into(), tracked);
             }
         }
-        Ok(())
     }
 
     fn run(mut self, looked: oneshot::Sender<()>) {
@@ -230,9 +236,9 @@ impl Pipeline {
         self.finish();
     }
 
-    /// The outbox was begun anew: everything that is there is found again.
+    /// The outbox knows other things than before: everything is held against them.
     fn begin_anew(&mut self) {
-        self.files.clear();
+        self.recall();
         self.agenda = Agenda::new();
         for root in &mut self.roots {
             root.looked = false;
@@ -379,10 +385,22 @@ impl Pipeline {
                     walks.insert(path.to_path_buf());
                 }
                 Job::Scan(root) => self.look_at(root),
+                Job::Refused => self.read_refused(),
             }
         }
         for dir in tops(&walks) {
             self.walk_below(dir);
+        }
+    }
+
+    /// Reads the refused files, until one is refused again.
+    fn read_refused(&mut self) {
+        for path in std::mem::take(&mut self.refused) {
+            if self.refused.is_empty() {
+                self.read(&path);
+            } else {
+                self.refused.insert(path);
+            }
         }
     }
 

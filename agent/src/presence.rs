@@ -1,12 +1,13 @@
 //! "I am here", every ten seconds on core NATS, at once when connected or when
 //! a root's state changed, and a last time when told to stop. The agent's one
-//! regular timer.
+//! regular timer. The leader answers which stream takes the events.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use async_nats::Client;
-use protocol::presence::{INTERVAL_MS, PRESENCE_VERSION};
+use async_nats::{Client, Message, Subscriber};
+use futures::StreamExt as _;
+use protocol::presence::{Heard, INTERVAL_MS, PRESENCE_VERSION};
 use protocol::{Presence, Timestamp, subject};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,14 @@ pub(crate) struct Herald {
 impl Herald {
     /// Speaks until `stop`.
     pub(crate) async fn run(&self, mut link: watch::Receiver<Link>, stop: CancellationToken) {
+        let inbox = self.client.new_inbox();
+        let mut answers = match self.client.subscribe(inbox.clone()).await {
+            Ok(answers) => Some(answers),
+            Err(error) => {
+                tracing::error!(%error, "failed to listen for answers to presences");
+                None
+            }
+        };
         let mut last: Option<Instant> = None;
         let mut due = Instant::now();
         loop {
@@ -49,7 +58,7 @@ impl Herald {
                     // What it finds is said at once if it is news, and with the next message otherwise.
                     self.mailbox.raise(Flag::Check);
                     if link.borrow().up {
-                        self.say(false).await;
+                        self.say(false, Some(&inbox)).await;
                         last = Some(Instant::now());
                     }
                     due = Instant::now() + INTERVAL;
@@ -66,6 +75,7 @@ impl Herald {
                     let spaced = last.map_or_else(Instant::now, |last| last + SPACING);
                     due = due.min(spaced);
                 }
+                answer = next(&mut answers) => self.answered(&answer),
                 () = stop.cancelled() => return,
             }
         }
@@ -73,7 +83,7 @@ impl Herald {
 
     /// The last message of this boot.
     pub(crate) async fn farewell(&self) {
-        self.say(true).await;
+        self.say(true, None).await;
         if tokio::time::timeout(FLUSH, self.client.flush())
             .await
             .is_err()
@@ -82,7 +92,18 @@ impl Herald {
         }
     }
 
-    async fn say(&self, stopping: bool) {
+    fn answered(&self, answer: &Message) {
+        match serde_json::from_slice::<Heard>(&answer.payload) {
+            Ok(heard) if heard.v == PRESENCE_VERSION => {
+                // An outbox that cannot note it now is told again with the next answer.
+                let _ = self.outbox.stream_is(&heard.stream);
+            }
+            Ok(heard) => tracing::debug!(heard.v, "an answer to a presence is of another version"),
+            Err(error) => tracing::debug!(%error, "failed to read an answer to a presence"),
+        }
+    }
+
+    async fn say(&self, stopping: bool, inbox: Option<&str>) {
         let identity = self.outbox.identity();
         let presence = Presence {
             v: PRESENCE_VERSION,
@@ -105,8 +126,27 @@ impl Herald {
             }
         };
         let subject = subject::presence(&self.host);
-        if let Err(error) = self.client.publish(subject, payload.into()).await {
+        let sent = match inbox {
+            Some(inbox) => {
+                let publish =
+                    self.client
+                        .publish_with_reply(subject, inbox.to_owned(), payload.into());
+                publish.await
+            }
+            None => self.client.publish(subject, payload.into()).await,
+        };
+        if let Err(error) = sent {
             tracing::warn!(%error, "failed to publish a presence");
         }
     }
+}
+
+/// The next answer; never one where there is nothing to listen to.
+async fn next(answers: &mut Option<Subscriber>) -> Message {
+    if let Some(answers) = answers
+        && let Some(answer) = answers.next().await
+    {
+        return answer;
+    }
+    std::future::pending().await
 }

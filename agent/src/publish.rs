@@ -1,6 +1,7 @@
 //! From the outbox to JetStream: pipelined, bounded, and sent again under the
 //! same id until the broker acknowledges. Runs for as long as the agent does.
 
+mod way;
 mod window;
 
 use std::sync::Arc;
@@ -16,8 +17,10 @@ use protocol::{Event, EventKind, Unreadable, UnreadableReason};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::board::Board;
 use crate::nats::Link;
 use crate::outbox::{Outbox, OutboxError, Row};
+use way::Way;
 use window::{IN_FLIGHT, Window};
 
 /// After this the fate of an event is unknown, and it is sent again under the same id.
@@ -42,6 +45,7 @@ enum Fate {
 /// Sends events until `stop`, then what is left for a moment.
 pub(crate) async fn publish(
     outbox: Arc<Outbox>,
+    board: Arc<Board>,
     client: Client,
     mut link: watch::Receiver<Link>,
     stop: CancellationToken,
@@ -53,6 +57,7 @@ pub(crate) async fn publish(
         .max_ack_inflight(16 * IN_FLIGHT)
         .build(client);
     let mut window = Window::new();
+    let mut way = Way::new(board);
     let mut on_their_way = FuturesUnordered::new();
     let mut made = 0;
     let mut flush_until: Option<tokio::time::Instant> = None;
@@ -62,13 +67,21 @@ pub(crate) async fn publish(
             made = now_link.times;
             on_their_way = FuturesUnordered::new();
             window.reconnected();
+            way.reconnected();
         }
         let mut look_again = refill(&outbox, &mut window);
+        if outbox.must_drop() && outbox.acknowledge(&[]).is_err() {
+            look_again = earlier(look_again, Some(Instant::now() + OUTBOX_RETRY));
+        }
         if now_link.up {
             for row in window.take_ready(Instant::now()) {
                 on_their_way.push(send(&context, row));
             }
-            look_again = earlier(look_again, window.paused_until());
+            if !on_their_way.is_empty() {
+                way.sent(Instant::now());
+            }
+            way.look(Instant::now());
+            look_again = earlier(look_again, earlier(window.paused_until(), way.due()));
         }
         if flush_until.is_some() && (window.is_empty() || !now_link.up) {
             return;
@@ -80,7 +93,7 @@ pub(crate) async fn publish(
                 while let Some(Some(fate)) = futures::FutureExt::now_or_never(on_their_way.next()) {
                     fates.push(fate);
                 }
-                settle(&outbox, &mut window, fates);
+                settle(&outbox, &mut window, &mut way, fates);
             }
             () = outbox.added() => {}
             changed = link.changed() => {
@@ -109,14 +122,10 @@ fn refill(outbox: &Outbox, window: &mut Window) -> Option<Instant> {
             window.fill(rows);
             None
         }
-        Err(OutboxError::Anew) => {
-            *window = Window::new();
-            None
-        }
-        Err(error) => {
-            tracing::error!(%error, "failed to load events");
-            Some(Instant::now() + OUTBOX_RETRY)
-        }
+        // What is in the window can still be sent; ids are never used again.
+        Err(OutboxError::Anew) => Some(Instant::now()),
+        // It has said so itself.
+        Err(OutboxError::Failed(..)) => Some(Instant::now() + OUTBOX_RETRY),
     }
 }
 
@@ -151,7 +160,7 @@ fn stream_limit(error: &async_nats::jetstream::context::PublishError) -> Option<
         .then(|| "the stream's max_message_size is smaller".to_owned())
 }
 
-fn settle(outbox: &Outbox, window: &mut Window, fates: Vec<(Row, Fate)>) {
+fn settle(outbox: &Outbox, window: &mut Window, way: &mut Way, fates: Vec<(Row, Fate)>) {
     // An outage is told when it begins and when it ends.
     let failed_before = window.is_failing();
     let mut stored = Vec::new();
@@ -177,6 +186,10 @@ fn settle(outbox: &Outbox, window: &mut Window, fates: Vec<(Row, Fate)>) {
             }
         }
     }
+    match &failure {
+        Some((_, reason)) if stored.is_empty() => way.refused(reason.clone()),
+        _ => way.works(),
+    }
     match failure {
         Some((event, error)) if !failed_before => tracing::warn!(
             event.id = event,
@@ -187,11 +200,9 @@ fn settle(outbox: &Outbox, window: &mut Window, fates: Vec<(Row, Fate)>) {
         None if failed_before && !window.is_failing() => tracing::info!("publishing again"),
         None => {}
     }
-    if !stored.is_empty()
-        && let Err(error) = outbox.acknowledge(&stored)
-    {
-        // They are sent once more after a restart, under their old ids.
-        tracing::error!(%error, "failed to drop published events from the outbox");
+    if !stored.is_empty() {
+        // What cannot be dropped now is so later, and the outbox says why.
+        let _ = outbox.acknowledge(&stored);
     }
 }
 

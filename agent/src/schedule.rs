@@ -159,11 +159,6 @@ impl Schedule {
         at <= now
     }
 
-    /// Read it again at this time at the latest (the outbox could not be written).
-    pub(crate) fn again_at(&mut self, at: Instant) {
-        self.trailing = Some(self.trailing.map_or(at, |earlier| earlier.min(at)));
-    }
-
     /// The next time at which the file is to be read; none when nothing is armed.
     pub(crate) fn due(&self) -> Option<Instant> {
         [self.trailing, self.retry, self.gone]

@@ -29,6 +29,14 @@ pub(crate) enum StateDirError {
     BadIdentity(PathBuf),
 }
 
+impl StateDirError {
+    /// The disk has no room for the few bytes of it: worth another try.
+    pub(crate) fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io(_, error) if matches!(error.kind(), StorageFull | QuotaExceeded))
+    }
+}
+
 impl StateDir {
     /// Creates the directory (mode 0700) where it is missing, and takes it.
     ///
@@ -52,22 +60,23 @@ impl StateDir {
         }
     }
 
-    /// The identity of this directory: random, made once. It is kept outside
-    /// of the outbox, so that it outlives a broken one.
+    /// The identity of this directory, and whether it was there before: random,
+    /// made once. It is kept outside of the outbox, so that it outlives a broken one.
     ///
     /// # Errors
     /// See [`StateDirError`].
-    pub(crate) fn agent_id(&self) -> Result<AgentId, StateDirError> {
+    pub(crate) fn agent_id(&self) -> Result<(AgentId, bool), StateDirError> {
         let path = self.path.join("agent-id");
         match fs::read_to_string(&path) {
             Ok(text) => text
                 .trim()
                 .parse()
+                .map(|id| (id, true))
                 .map_err(|_| StateDirError::BadIdentity(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let id = AgentId(rand::random());
                 match write_whole(&self.path, &path, &format!("{id}\n")) {
-                    Ok(()) => Ok(id),
+                    Ok(()) => Ok((id, false)),
                     Err(error) => Err(StateDirError::Io(path, error)),
                 }
             }
@@ -104,7 +113,8 @@ mod tests {
         let path = temp.path().join("a/state");
         let first = StateDir::take(&path).unwrap().agent_id().unwrap();
         let second = StateDir::take(&path).unwrap().agent_id().unwrap();
-        assert_eq!(first, second);
+        assert_eq!((first.0, true), second);
+        assert!(!first.1, "made just now");
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
     }

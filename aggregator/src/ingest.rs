@@ -84,6 +84,7 @@ impl StreamSink {
             document: Some(document),
             unreadable: None,
             git: None,
+            gap: false,
         })
     }
 }

@@ -2,6 +2,7 @@
 //! them to Postgres, and serves browsers and scripts. [`run`] is all of it;
 //! whoever calls it owns the listening socket and the stop signal.
 
+mod alerts;
 pub mod config;
 pub mod fold;
 mod history;

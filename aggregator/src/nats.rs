@@ -13,7 +13,7 @@ use protocol::subject;
 use rand::RngExt as _;
 use tokio::sync::watch;
 
-pub(crate) use stream::{MAX_BATCH, ensure_stream, messages, renew_consumer};
+pub(crate) use stream::{MAX_BATCH, ensure_stream, messages, renew_consumer, stream_name};
 
 /// Keep-alive of the connection; it is given up when two are missed.
 const PING_INTERVAL: Duration = Duration::from_secs(5);

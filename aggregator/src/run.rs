@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::alerts::Alerts;
 use crate::config::Config;
 use crate::ingest::StreamSink;
 use crate::live::{self, Hub};
@@ -56,7 +57,9 @@ pub async fn run(
     let metrics = Arc::new(Metrics::new());
     let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
     let (leads, leadership) = watch::channel(Leadership::None);
+    let alerts = Arc::new(Alerts::default());
     let health = Arc::new(Health {
+        alerts: Arc::clone(&alerts),
         hub: Arc::clone(&hub),
         nats: nats.clone(),
         store: store.clone(),
@@ -100,6 +103,7 @@ pub async fn run(
         store: store.clone(),
         nats: nats.clone(),
         metrics,
+        alerts,
         retention: config.retention,
         fail_point: FailPoint::from_environment(),
     };

@@ -100,6 +100,28 @@ pub struct RouteStatus {
     pub last_refusal: Option<String>,
 }
 
+/// Something that is wrong with the servers, or was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Alert {
+    /// When it began (server clock).
+    pub began_at: Timestamp,
+    /// When it was over; null while it goes on.
+    pub ended_at: Option<Timestamp>,
+    /// What is wrong, for people.
+    pub text: String,
+    /// What helps; empty where it passes by itself.
+    pub remedy: String,
+}
+
+/// All alerts that this server has met: those that go on, then those that are over, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AlertPage {
+    /// The alerts.
+    pub alerts: Vec<Alert>,
+}
+
 /// Whether a part does its work.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -118,6 +140,9 @@ pub struct Readiness {
     pub seq: u64,
     /// Messages set aside; null when Postgres cannot be asked.
     pub dead_letters: Option<u64>,
+    /// As `/api/v1/alerts`.
+    #[serde(default)]
+    pub alerts: Vec<Alert>,
 }
 
 /// Which builds a listing shows.

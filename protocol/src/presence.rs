@@ -64,6 +64,17 @@ pub struct OutboxStatus {
     pub overflowed: bool,
 }
 
+/// What the leader answers to a presence: where events go now. An agent that
+/// knew another stream sends every state once more, because what that one had
+/// taken may be gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// [`PRESENCE_VERSION`].
+    pub v: u32,
+    /// Names the stream over restarts of the broker; another one after it was made anew.
+    pub stream: String,
+}
+
 /// A sign of life: a project's newest file time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alive {

@@ -81,10 +81,7 @@ impl NatsServer {
             .canonicalize()
             .with_context(|| format!("failed to find {}", dir.display()))?;
         let lock = DirLock::take(&dir)?;
-        let binary = match binary {
-            Some(binary) => checked(binary).await?,
-            None => find().await?,
-        };
+        let binary = find(binary).await?;
         let aggregator_password = Secret::read_or_create(&dir.join("aggregator.password"))?;
         let agent_password = Secret::read_or_create(&dir.join("agent.password"))?;
         let (process, port) =
@@ -299,8 +296,16 @@ fn parse_ports(json: &[u8]) -> Option<u16> {
     port.parse().ok()
 }
 
+/// The given binary, when it is suitable; else one that is found.
+pub(crate) async fn find(given: Option<PathBuf>) -> Result<PathBuf> {
+    match given {
+        Some(binary) => checked(binary).await,
+        None => search().await,
+    }
+}
+
 /// The first suitable binary on `PATH`, else in `.tools/bin` above this program (`make` puts it there).
-async fn find() -> Result<PathBuf> {
+async fn search() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let program = std::env::current_exe().unwrap_or_default();
     let candidates = std::env::split_paths(&path)

@@ -2,6 +2,7 @@
 //! file named by `--config`. Everything is checked here, before anything
 //! starts; a bad value is one sentence and exit code 64.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ pub const EXIT_USAGE: u8 = 64;
 pub struct BadSetting {
     setting: &'static str,
     problem: String,
-    expected: &'static str,
+    expected: Cow<'static, str>,
 }
 
 impl BadSetting {
@@ -33,7 +34,7 @@ impl BadSetting {
         Self {
             setting,
             problem: format!("{value:?} cannot be used"),
-            expected,
+            expected: expected.into(),
         }
     }
 }
@@ -173,14 +174,14 @@ impl Settings {
                 .iter()
                 .map(|dir| check::absolute("PHASELINE_WATCH", dir))
                 .collect::<Result<_, _>>()?,
-            state_dir: check::state_dir(self.state_dir)?,
+            state_dir: check::usable_state_dir(self.state_dir)?,
             host: check::host(self.host)?,
             outbox_max: check::outbox_max(self.outbox_max)?,
             prune: check::prune(self.prune)?,
             max_depth: check::max_depth(self.max_depth)?,
             retention: check::retention(self.retention)?,
-            nats_server: self.nats_server,
-            postgres_bin: self.postgres_bin,
+            nats_server: check::nats_server(self.nats_server)?,
+            postgres_bin: check::postgres_bin(self.postgres_bin)?,
         };
         Ok((config, log))
     }
@@ -190,7 +191,7 @@ fn read_file(path: &Path) -> Result<Settings, BadSetting> {
     let bad = |problem: String| BadSetting {
         setting: "PHASELINE_CONFIG",
         problem: format!("{}: {problem}", path.display()),
-        expected: "a TOML file with settings as keys, such as listen = \"127.0.0.1:8080\"",
+        expected: "a TOML file with settings as keys, such as listen = \"127.0.0.1:8080\"".into(),
     };
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
     toml::from_str(&text).map_err(|error| bad(error.message().to_owned()))

@@ -15,11 +15,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::account;
 use crate::lock::DirLock;
-use crate::nats_server::create_private_dir;
+use crate::nats_server::{self, create_private_dir};
 use crate::runtime_file::RuntimeFile;
 use crate::settings::UpConfig;
 use crate::supervise::supervise;
-use crate::{NatsOptions, NatsServer, PostgresOptions, PostgresServer};
+use crate::{NatsOptions, NatsServer, PostgresOptions, PostgresServer, postgres_bin};
 
 /// The agent has at most one message to send; together with the next two all ends within 10 s.
 const AGENT_GRACE: Duration = Duration::from_secs(2);
@@ -38,8 +38,11 @@ pub async fn run(
     ready: oneshot::Sender<String>,
     stop: CancellationToken,
 ) -> Result<()> {
-    let _lock = claim(&config.state_dir).await?;
-    let listener = bind(config.listen).await?;
+    // Looked for before anything is made: a start that is refused leaves nothing behind.
+    let mut config = config;
+    config.nats_server = Some(nats_server::find(config.nats_server).await?);
+    postgres_bin::find(config.postgres_bin.as_deref(), None).await?;
+    let (listener, _lock) = take(&config).await?;
     let page = page_url(listener.local_addr()?);
     let Some(servers) = stop.run_until_cancelled(start_servers(&config)).await else {
         return Ok(());
@@ -59,11 +62,28 @@ pub async fn run(
     result
 }
 
+/// The address and the state directory. Where the address is taken, a directory
+/// that is ours already says best by whom; none is made for that.
+async fn take(config: &UpConfig) -> Result<(TcpListener, DirLock)> {
+    match bind(config.listen).await {
+        Err(error) if !is_ours(&config.state_dir) => Err(error),
+        listener => {
+            let lock = claim(&config.state_dir).await?;
+            Ok((listener?, lock))
+        }
+    }
+}
+
+/// An agent or an earlier start made it.
+fn is_ours(state_dir: &Path) -> bool {
+    let marks = ["lock", "agent.lock"];
+    marks.iter().any(|mark| state_dir.join(mark).exists())
+}
+
 /// Makes the state directory ours.
 async fn claim(state_dir: &Path) -> Result<DirLock> {
-    // An agent or an earlier start made it, or nobody yet; any other directory is somebody's, and stays as it is.
-    let marks = ["lock", "agent.lock"];
-    if !state_dir.exists() || marks.iter().any(|mark| state_dir.join(mark).exists()) {
+    // Any other directory is somebody's, and stays as it is.
+    if !state_dir.exists() || is_ours(state_dir) {
         create_private_dir(state_dir)?;
         // As root, Postgres' user must pass through it to its own directory.
         account::let_through(state_dir, account::choose(state_dir).await?).await?;

@@ -100,6 +100,15 @@ impl Api {
         serde_json::from_str(&answer.body).map_err(|e| format!("{path}: {e} in {}", answer.body))
     }
 
+    /// What is wrong with the servers, or was.
+    ///
+    /// # Errors
+    /// Without an answer, or with another status than 200.
+    pub async fn alerts(&self) -> Result<Vec<protocol::page::Alert>, String> {
+        let page: protocol::page::AlertPage = self.read("/api/v1/alerts").await?;
+        Ok(page.alerts)
+    }
+
     /// Every build, over all pages, newest first.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A private nats-server, the very one that `phaseline up` runs: with its
 //! configuration, its two users and their rights.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 use standalone::{NatsOptions, NatsServer};
@@ -21,7 +21,15 @@ impl Nats {
     /// # Panics
     /// When nats-server is missing or does not come up.
     pub async fn start() -> Self {
-        let dir = scratch::directory("nats").join("server");
+        Self::start_in(&scratch::directory("nats")).await
+    }
+
+    /// The same with its store in this directory.
+    ///
+    /// # Panics
+    /// When nats-server is missing or does not come up.
+    pub async fn start_in(dir: &Path) -> Self {
+        let dir = dir.join("server");
         let mut options = NatsOptions::new(&dir);
         options.port = Some(ports::free());
         options.binary = std::env::var_os("PHASELINE_NATS_SERVER").map(PathBuf::from);

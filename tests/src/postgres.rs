@@ -2,7 +2,7 @@
 //! all tests of a process, each with its own database; a test that kills
 //! Postgres starts its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -36,7 +36,15 @@ impl Postgres {
     /// # Panics
     /// When it does not come up.
     pub async fn start() -> Self {
-        let dir = scratch::directory("pg").join("server");
+        Self::start_in(&scratch::directory("pg")).await
+    }
+
+    /// The same with its data in this directory.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start_in(dir: &Path) -> Self {
+        let dir = dir.join("server");
         let server = PostgresServer::start(PostgresOptions::new(&dir)).await;
         Self {
             server: server.expect("Postgres starts"),

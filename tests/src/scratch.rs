@@ -36,7 +36,9 @@ static BASE: LazyLock<Base> = LazyLock::new(|| {
     reason = "it outlives this process, that is its purpose"
 )]
 fn remover(path: &Path) -> ChildStdin {
-    let script = r#"trap "" INT TERM HUP; read -r _; rm -rf "$1"; sleep 1; rm -rf "$1""#;
+    let script = r#"trap "" INT TERM HUP; read -r _
+        grep -o " $1/[^ ]* tmpfs" /proc/mounts | while read -r disk _; do umount --lazy "$disk"; done
+        rm -rf "$1"; sleep 1; rm -rf "$1""#;
     let mut child = Command::new("setsid")
         .args(["sh", "-c", script, "sh"])
         .arg(path)

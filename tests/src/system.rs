@@ -39,21 +39,34 @@ impl System {
     /// A broker and an empty database; nothing else runs.
     pub async fn bare() -> Self {
         let database = Postgres::shared().await.database().await;
-        Self::with(database, None).await
+        Self::with(database, None, Nats::start().await)
+    }
+
+    /// The same with its broker's store in this directory.
+    pub async fn bare_with_nats_in(dir: &Path) -> Self {
+        let database = Postgres::shared().await.database().await;
+        Self::with(database, None, Nats::start_in(dir).await)
+    }
+
+    /// The same with a Postgres of its own in this directory.
+    pub async fn bare_with_postgres_in(dir: &Path) -> Self {
+        let postgres = Postgres::start_in(dir).await;
+        let database = postgres.database().await;
+        Self::with(database, Some(postgres), Nats::start().await)
     }
 
     /// The same with a Postgres of its own, which may be killed.
     pub async fn bare_with_own_postgres() -> Self {
         let postgres = Postgres::start().await;
         let database = postgres.database().await;
-        Self::with(database, Some(postgres)).await
+        Self::with(database, Some(postgres), Nats::start().await)
     }
 
-    async fn with(database: Database, postgres: Option<Postgres>) -> Self {
+    fn with(database: Database, postgres: Option<Postgres>, nats: Nats) -> Self {
         Self {
             agents: Vec::new(),
             aggregators: Vec::new(),
-            nats: Nats::start().await,
+            nats,
             postgres,
             database,
             watch: scratch::directory("watch"),
@@ -74,7 +87,8 @@ impl System {
         system
     }
 
-    async fn start_parts(&mut self) {
+    /// One aggregator and one agent, ready for a change.
+    pub async fn start_parts(&mut self) {
         let aggregator = Aggregator::start(&self.nats, &self.database).await;
         self.aggregators.push(aggregator);
         let agent = Agent::start(HOST, &self.watch, &self.nats);
@@ -346,7 +360,7 @@ impl Agent {
         let setting = self
             .settings
             .iter()
-            .find(|(key, _)| *key == "PHASELINE_STATE_DIR");
+            .rfind(|(key, _)| *key == "PHASELINE_STATE_DIR");
         PathBuf::from(&setting.expect("every agent has one").1)
     }
 }

@@ -23,11 +23,14 @@ CREATE TABLE file (
     size       INTEGER NOT NULL,
     present    INTEGER NOT NULL,
     event      INTEGER NOT NULL, -- id of its last event
-    seen_at    INTEGER NOT NULL  -- milliseconds since the Unix epoch
+    seen_at    INTEGER NOT NULL, -- milliseconds since the Unix epoch
+    checksum   BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The newest boot, so that boots sort even when the clock was set back.
-CREATE TABLE boot (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    boot BLOB    NOT NULL
-) STRICT;
+-- `boot`: the newest boot, so that boots sort even when the clock was set back.
+-- `stream`: the stream that took the last events, as its writer named it.
+CREATE TABLE single (
+    name     TEXT PRIMARY KEY,
+    value    BLOB NOT NULL,
+    checksum BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -4,13 +4,12 @@
 
 mod boot;
 mod coalesce;
+mod files;
+mod open;
+mod wal;
 
-use std::ffi::OsStr;
-use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::{ContentHash, Event, EventKind};
@@ -19,19 +18,6 @@ use uuid::Uuid;
 
 use crate::change::Known;
 use coalesce::Older;
-
-/// Version of the tables, in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
-/// Page cache, KiB: the working set is a few pages of two small tables.
-const CACHE_KIB: i64 = 512;
-/// Safety net only, pages: the sync thread checkpoints at a sixteenth of it.
-const AUTO_CHECKPOINT_PAGES: i64 = 16_384;
-/// Somebody with a SQLite shell may hold the file for a moment.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
-/// Free pages (of 4 KiB) above which the file is rewritten smaller at the next start.
-const FREE_PAGES_MAX: i64 = 4_096;
-/// Removed files are remembered this long, so that one that returns is known as re-created.
-const GONE_KEPT_MS: i64 = 30 * 24 * 3_600_000;
 
 /// An event that waits to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,35 +40,67 @@ pub(crate) enum StoreError {
     /// SQLite's own words.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// A row's checksum is not that of its content.
-    #[error("the checksum of event {0} does not fit")]
-    Checksum(i64),
-    /// Written by a newer agent: not corrupt, and not ours to set aside.
-    #[error("the outbox has version {0}, this agent reads up to {SCHEMA_VERSION}")]
+    /// What it holds is not what was written.
+    #[error("{0}")]
+    Damaged(String),
+    /// The limit is reached, and nothing in it can give way.
+    #[error("it has reached its limit of {0} bytes (PHASELINE_OUTBOX_MAX)")]
+    Limit(u64),
+    /// Written by a newer agent: not damaged, and not ours to set aside.
+    #[error("it has version {0}, which is newer than this agent")]
     Newer(i64),
     /// An event that cannot be written as JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
 }
 
 impl StoreError {
     /// The file is damaged: nothing in it can be trusted.
-    pub(crate) fn is_corruption(&self) -> bool {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    pub(crate) fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, SchemaChanged, TypeMismatch};
         match self {
-            Self::Checksum(_) => true,
+            Self::Damaged(_) => true,
             Self::Sqlite(rusqlite::Error::SqliteFailure(error, _)) => {
-                matches!(error.code, DatabaseCorrupt | NotADatabase)
+                matches!(
+                    error.code,
+                    DatabaseCorrupt | NotADatabase | SchemaChanged | TypeMismatch
+                ) || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ
             }
             // A column of another type, or a table that is not there.
             Self::Sqlite(
                 rusqlite::Error::InvalidColumnType(..)
                 | rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::IntegralValueOutOfRange(..),
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::SqlInputError { .. },
             ) => true,
-            Self::Sqlite(error) => error.to_string().contains("no such table"),
-            Self::Newer(_) | Self::Json(_) => false,
+            Self::Sqlite(_) | Self::Limit(_) | Self::Newer(_) | Self::Json(_) | Self::Io(_) => {
+                false
+            }
         }
+    }
+
+    /// The disk has no room, or the limit is reached.
+    pub(crate) fn is_full(&self) -> bool {
+        use rusqlite::ErrorCode::DiskFull;
+        match self {
+            Self::Limit(_) => true,
+            Self::Sqlite(error) => error.sqlite_error_code() == Some(DiskFull),
+            Self::Damaged(_) | Self::Newer(_) | Self::Json(_) | Self::Io(_) => false,
+        }
+    }
+
+    /// It may be different in a moment: a full disk, one that fails, somebody who holds the file.
+    pub(crate) fn may_pass(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, SystemIoFailure};
+        let code = match self {
+            Self::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        };
+        let waits = [CannotOpen, DatabaseBusy, DatabaseLocked, SystemIoFailure];
+        !self.is_damage() && (self.is_full() || code.is_some_and(|code| waits.contains(&code)))
     }
 }
 
@@ -90,61 +108,77 @@ impl StoreError {
 #[derive(Debug)]
 pub(crate) struct Store {
     db: Connection,
+    max_bytes: u64,
     /// Events that wait.
     pub(crate) events: u64,
     /// Their payloads, bytes.
     pub(crate) bytes: u64,
+    /// There was nothing before.
+    pub(crate) begun: bool,
+    /// What was written last is missing; why.
+    pub(crate) shortened: Option<String>,
 }
 
 impl Store {
-    /// Opens or creates the database.
+    /// Opens or begins the database, which may take `max_bytes` on the disk
+    /// (beside its write-ahead file), and begins a boot after `boot`. Ids go on after `last_id`.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        // SQLite would let everybody read it. What fails here fails there too, with a better error.
-        let _ = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path);
-        let db = Connection::open(path)?;
-        db.busy_timeout(BUSY_TIMEOUT)?;
-        db.pragma_update(None, "journal_mode", "wal")?;
-        db.pragma_update(None, "synchronous", "normal")?;
-        db.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        db.pragma_update(None, "wal_autocheckpoint", AUTO_CHECKPOINT_PAGES)?;
-        let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match version {
-            0 => {
-                db.execute_batch(&format!(
-                    "BEGIN IMMEDIATE; {} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
-                    include_str!("schema.sql")
-                ))?;
-            }
-            SCHEMA_VERSION => {}
-            newer => return Err(StoreError::Newer(newer)),
-        }
-        let free: i64 = db.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-        if free > FREE_PAGES_MAX {
-            db.execute_batch("VACUUM")?;
-        }
+    pub(crate) fn open(
+        path: &Path,
+        max_bytes: u64,
+        last_id: i64,
+        boot: Uuid,
+    ) -> Result<(Self, Uuid), StoreError> {
+        let opened = open::open(path)?;
         let mut store = Self {
-            db,
+            db: opened.db,
+            begun: opened.begun,
+            shortened: opened.shortened,
+            max_bytes,
             events: 0,
             bytes: 0,
         };
         store.count()?;
-        Ok(store)
+        store.begin_ids_after(last_id)?;
+        let boot = store.begin_boot(boot)?;
+        Ok((store, boot))
     }
 
-    /// Closes the file; until another store takes its place nothing can be read or written.
+    /// What is on its way still has its old ids.
+    fn begin_ids_after(&self, last_id: i64) -> Result<(), StoreError> {
+        let sql = "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'event'";
+        if last_id > 0 && self.db.execute(sql, [last_id])? == 0 {
+            let sql = "INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?1)";
+            self.db.execute(sql, [last_id])?;
+        }
+        Ok(())
+    }
+
+    /// The pages in use have reached the limit.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub(crate) fn close(&mut self) -> Result<(), StoreError> {
-        self.db = Connection::open_in_memory()?;
-        Ok(())
+    pub(crate) fn is_at_limit(&self) -> Result<bool, StoreError> {
+        Ok(used_bytes(&self.db)? >= self.max_bytes)
+    }
+
+    /// So few pages are in use that it may fill up once more before older events give way.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub(crate) fn is_half_empty(&self) -> Result<bool, StoreError> {
+        Ok(used_bytes(&self.db)? < self.max_bytes / 2)
+    }
+
+    /// Brings the write-ahead file into the database, so that its room can be used again.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
+        let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+        Ok(self.db.query_row(sql, [], |_| Ok(()))?)
     }
 
     fn count(&mut self) -> Result<(), StoreError> {
@@ -157,18 +191,12 @@ impl Store {
         Ok(())
     }
 
-    /// Begins a boot: a UUIDv7 later than that of every boot before.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub(crate) fn begin_boot(&mut self) -> Result<Uuid, StoreError> {
-        let sql = "SELECT boot FROM boot";
-        let last: Option<[u8; 16]> = self.db.query_row(sql, [], |row| row.get(0)).optional()?;
-        let boot = boot::later(last.map(Uuid::from_bytes), Uuid::now_v7());
-        self.db.execute(
-            "INSERT INTO boot (only, boot) VALUES (1, ?1) ON CONFLICT (only) DO UPDATE SET boot = ?1",
-            [boot.into_bytes()],
-        )?;
+    /// A UUIDv7 later than `floor` and than that of every boot before.
+    fn begin_boot(&mut self, floor: Uuid) -> Result<Uuid, StoreError> {
+        let last = files::single(&self.db, "boot")?;
+        let last = last.and_then(|bytes| Uuid::from_slice(&bytes).ok());
+        let boot = boot::later(last.max(Some(floor)), Uuid::now_v7());
+        files::put_single(&self.db, "boot", boot.as_bytes())?;
         Ok(boot)
     }
 
@@ -177,28 +205,26 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub(crate) fn files(&self, now_ms: i64) -> Result<Vec<(PathBuf, Known)>, StoreError> {
-        let old = now_ms - GONE_KEPT_MS;
-        let sql = "DELETE FROM file WHERE present = 0 AND seen_at < ?1";
-        self.db.execute(sql, [old])?;
-        let mut query = self.db.prepare(
-            "SELECT path, raw, hash, unreadable, mtime_ns, inode, size, present, event FROM file",
-        )?;
-        let hash = |bytes: Option<[u8; 32]>| bytes.map(ContentHash);
-        let rows = query.query_map([], |row| {
-            let path: Vec<u8> = row.get(0)?;
-            let known = Known {
-                raw: hash(row.get(1)?),
-                hash: hash(row.get(2)?),
-                unreadable: hash(row.get(3)?),
-                mtime_ns: row.get(4)?,
-                inode: row.get::<_, i64>(5)?.cast_unsigned(),
-                size: row.get::<_, i64>(6)?.cast_unsigned(),
-                present: row.get(7)?,
-                event: row.get(8)?,
-            };
-            Ok((PathBuf::from(OsStr::from_bytes(&path)), known))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        files::all(&self.db, now_ms)
+    }
+
+    /// Notes which stream takes the events. True when another did before: what
+    /// that one took may be gone, so that nothing counts as sent any more.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub(crate) fn stream_is(&mut self, stream: &str) -> Result<bool, StoreError> {
+        let known = files::single(&self.db, "stream")?;
+        if known.as_deref() == Some(stream.as_bytes()) {
+            return Ok(false);
+        }
+        let tx = self.db.transaction()?;
+        if known.is_some() {
+            files::forget_what_was_sent(&tx)?;
+        }
+        files::put_single(&tx, "stream", stream.as_bytes())?;
+        tx.commit()?;
+        Ok(known.is_some())
     }
 
     /// Writes an event and what is now known of its file, in one transaction.
@@ -242,12 +268,15 @@ impl Store {
             &row.payload[..],
             checksum(&row).0
         ])?;
+        if used_bytes(&tx)? > self.max_bytes {
+            return Err(StoreError::Limit(self.max_bytes));
+        }
         let id = tx.last_insert_rowid();
         let written = Known {
             event: id,
             ..known.clone()
         };
-        put_file(&tx, path, &written, event.observed_at.as_millis())?;
+        files::put(&tx, path, &written, event.observed_at.as_millis())?;
         tx.commit()?;
         known.event = id;
         self.events = (self.events + 1).saturating_sub(dropped);
@@ -260,7 +289,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub(crate) fn remember(&self, path: &Path, known: &Known, at: i64) -> Result<(), StoreError> {
-        Ok(put_file(&self.db, path, known, at)?)
+        Ok(files::put(&self.db, path, known, at)?)
     }
 
     /// Keeps the newest event of each file and drops what is older.
@@ -298,7 +327,10 @@ impl Store {
                 payload: row.get::<_, Vec<u8>>(4)?.into(),
             };
             if checksum(&row) != ContentHash(checksum_found) {
-                return Err(StoreError::Checksum(row.id));
+                let id = row.id;
+                return Err(StoreError::Damaged(format!(
+                    "the checksum of event {id} does not fit"
+                )));
             }
             size += row.payload.len();
             loaded.push(row);
@@ -347,26 +379,11 @@ impl Store {
     }
 }
 
-fn put_file(db: &Connection, path: &Path, known: &Known, at: i64) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "INSERT INTO file (path, raw, hash, unreadable, mtime_ns, inode, size, present, event, seen_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-         ON CONFLICT (path) DO UPDATE SET raw = ?2, hash = ?3, unreadable = ?4, mtime_ns = ?5,
-           inode = ?6, size = ?7, present = ?8, event = ?9, seen_at = ?10",
-    )?
-    .execute(params![
-        path_bytes(path),
-        known.raw.map(|hash| hash.0),
-        known.hash.map(|hash| hash.0),
-        known.unreadable.map(|hash| hash.0),
-        known.mtime_ns,
-        known.inode.cast_signed(),
-        known.size.cast_signed(),
-        known.present,
-        known.event,
-        at
-    ])?;
-    Ok(())
+/// Pages in use times their size.
+fn used_bytes(db: &Connection) -> rusqlite::Result<u64> {
+    let number = |pragma| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let pages = number("page_count")? - number("freelist_count")?;
+    Ok(pages.unsigned_abs() * number("page_size")?.unsigned_abs())
 }
 
 fn path_bytes(path: &Path) -> &[u8] {

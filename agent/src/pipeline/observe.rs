@@ -22,8 +22,8 @@ use crate::outbox::OutboxError;
 use crate::producer::{Role, Spec};
 use crate::schedule::Patience;
 
-/// After the outbox could not be written (a full disk), the file is read again in this time.
-const OUTBOX_RETRY: Duration = Duration::from_secs(5);
+/// After the outbox could not be written (a full disk), it is tried again in this time, by one file.
+const OUTBOX_RETRY: Duration = Duration::from_secs(1);
 
 /// File times lag the clock by up to a tick of the kernel, 10 ms at the slowest, milliseconds.
 const FILE_CLOCK_LAG_MS: i64 = 20;
@@ -52,17 +52,17 @@ impl Pipeline {
             Ok(()) => {}
             // Everything is read again soon.
             Err(OutboxError::Anew) => {}
-            Err(error) => {
-                tracing::error!(path = %path.display(), %error, "failed to keep an event; the file is read again");
-                self.board.trouble(Some(error.to_string()));
-                tracked.schedule.again_at(now + OUTBOX_RETRY);
+            // It has said so itself.
+            Err(OutboxError::Failed(..)) => {
+                self.refused.insert(Arc::clone(path));
+                self.agenda.set(&Job::Refused, Some(now + OUTBOX_RETRY));
             }
         }
         if tracked.denied {
             self.await_rights(path);
         }
         let due = tracked.schedule.due();
-        if due.is_some() || tracked.known.is_some() {
+        if due.is_some() || tracked.known.is_some() || self.refused.contains(path) {
             self.files.insert(Arc::clone(path), tracked);
         }
         self.agenda.set(&Job::Read(Arc::clone(path)), due);
@@ -289,7 +289,6 @@ impl Pipeline {
             "state file changed"
         );
         tracked.known = Some(known);
-        self.board.trouble(None);
         Ok(())
     }
 

@@ -34,7 +34,14 @@ impl Half {
         let (mailbox, inbox) = mailbox();
         let board = Arc::new(Board::default());
         let max = 64 * 1024 * 1024;
-        let outbox = Outbox::open(state, AgentId(1), max, mailbox.clone(), Arc::clone(&board));
+        let outbox = Outbox::open(
+            state,
+            AgentId(1),
+            false,
+            max,
+            mailbox.clone(),
+            Arc::clone(&board),
+        );
         let outbox = Arc::new(outbox.unwrap());
         let paths: Vec<PathBuf> = roots.iter().map(PathBuf::from).collect();
         let setup = Setup {

@@ -86,6 +86,17 @@ pub(crate) async fn ensure_stream(jetstream: &Context) -> Result<EnsuredStream, 
     })
 }
 
+/// Names a stream over restarts of the broker: one that is deleted and made
+/// anew, or that is lost with the broker's disk, has another.
+pub(crate) fn stream_name(stream: &Stream) -> String {
+    let info = stream.cached_info();
+    format!(
+        "{} of {}",
+        info.config.name,
+        info.created.unix_timestamp_nanos()
+    )
+}
+
 /// One sentence fragment for each setting that matters and differs. The size
 /// and the number of replicas are the operator's to choose.
 fn drift(wanted: &StreamConfig, found: &StreamConfig) -> Vec<String> {

@@ -103,6 +103,9 @@ pub(crate) enum CommitError {
     /// Somebody else writes: this is no longer the leader.
     #[error("another writer is at work")]
     NotLeader,
+    /// Its disk is full, or fails; nothing is wrong with the rows.
+    #[error("{0}")]
+    NoRoom(String),
     /// The connection broke, or Postgres cannot work now.
     #[error("{0}")]
     Lost(String),
@@ -122,6 +125,8 @@ impl From<Error> for CommitError {
         match error.code().map(SqlState::code) {
             // 21: one identity twice, 22: data exception, 23: integrity, 54: a limit (row, index entry, nesting).
             Some(code) if ["21", "22", "23", "54"].contains(&&code[..2]) => Self::Data(text),
+            // Disk full; 58: errors of the system beneath, such as one of its disk.
+            Some(code) if code == "53100" || code.starts_with("58") => Self::NoRoom(text),
             _ => Self::Lost(text),
         }
     }

@@ -1,11 +1,11 @@
-//! The API's reads. `/alerts` and `/logs` answer empty until their data
-//! exists, and are not in the API's description until then.
+//! The API's reads. `/logs` answers empty until its data exists, and is not in
+//! the API's description until then.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::Uri;
-use protocol::page::{BuildFilter, BuildPage, EventPage, HostPage};
+use protocol::page::{AlertPage, BuildFilter, BuildPage, EventPage, HostPage};
 use protocol::{Build, Host};
 use serde_json::{Value, json};
 
@@ -158,9 +158,16 @@ pub(super) async fn host(State(app): State<App>, name: PathText, uri: Uri) -> An
     host.map(Json).ok_or_else(ApiError::host_not_found)
 }
 
-pub(super) async fn alerts(uri: Uri) -> Answer<Value> {
+/// What is wrong with the servers behind this one, or was.
+#[utoipa::path(
+    get, path = "/api/v1/alerts", tag = "operation",
+    responses((status = 200, description = "Those that go on, then those that are over, newest first", body = AlertPage)),
+)]
+pub(super) async fn alerts(State(app): State<App>, uri: Uri) -> Answer<AlertPage> {
     Params::read(&uri, &[])?;
-    Ok(Json(json!({ "alerts": [] })))
+    Ok(Json(AlertPage {
+        alerts: app.health.alerts.all(),
+    }))
 }
 
 async fn find(app: &App, id: PathText) -> Result<Build, ApiError> {

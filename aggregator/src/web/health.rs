@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::App;
 use super::error::ApiError;
+use crate::alerts::{About, Alerts};
 use crate::live::Hub;
 use crate::nats::Nats;
 use crate::store::Store;
@@ -31,6 +32,7 @@ pub(crate) struct Health {
     pub(crate) nats: Nats,
     pub(crate) store: Store,
     pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) alerts: Arc<Alerts>,
 }
 
 impl Health {
@@ -59,6 +61,7 @@ impl Health {
                 && lag.is_some()
                 && postgres
                 && leadership != "none"
+                && !self.alerts.is_raised(About::Room)
                 && self.hub.is_loaded(),
             nats: word(nats),
             postgres: word(postgres),
@@ -66,6 +69,7 @@ impl Health {
             consumer_lag: lag,
             seq: self.hub.seq(),
             dead_letters,
+            alerts: self.alerts.all(),
         }
     }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{Draft, Refusal};
 use super::duties::Duties;
 use super::leader::{Leader, Lost, Refused};
+use crate::alerts::About;
 use crate::metrics::Kind;
 use crate::nats::{self, MAX_BATCH};
 use crate::store::DeadMessage;
@@ -23,6 +24,12 @@ use crate::store::DeadMessage;
 const ACK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Dead letters in one statement: each may have the 8 MiB of the largest message.
 const MAX_LETTERS: usize = 64;
+
+/// Said when there was no stream although there were changes before.
+const STREAM_GONE: &str = "the stream PHASELINE was gone and is made anew: what it held and was not written yet is lost, every agent sends its newest states once more";
+/// What is left to do after that.
+const STREAM_GONE_REMEDY: &str =
+    "find out who deleted it, or whether the disk of nats-server lost it";
 
 /// Why the loop ended.
 pub(crate) enum Interrupt {
@@ -96,18 +103,24 @@ impl Leader {
         interrupt
     }
 
-    async fn open_sources(&self) -> Result<Sources, String> {
+    async fn open_sources(&mut self) -> Result<Sources, String> {
         let jetstream = self.nats.jetstream();
         let ensured = nats::ensure_stream(&jetstream).await?;
         self.metrics
             .writer
             .stream_drift
             .set(i64::from(!ensured.drift.is_empty()));
-        if ensured.created {
-            tracing::info!(
+        let stream = nats::stream_name(&ensured.stream);
+        let another = self.stream.replace(stream.clone()) != Some(stream);
+        if ensured.created && another {
+            tracing::warn!(
                 stream = subject::STREAM,
                 "created the stream: there was none"
             );
+            // Before the first change there was nothing to lose.
+            if self.seq > 0 {
+                self.alerts.note(STREAM_GONE.to_owned(), STREAM_GONE_REMEDY);
+            }
         }
         if !ensured.drift.is_empty() {
             tracing::warn!(
@@ -126,6 +139,7 @@ impl Leader {
         let consumer = nats::renew_consumer(&ensured.stream).await?;
         let backlog = consumer.cached_info().num_pending;
         let messages = nats::messages(&consumer).await?.ready_chunks(MAX_BATCH);
+        self.alerts.clear(About::Stream);
         Ok(Sources {
             presences,
             messages,

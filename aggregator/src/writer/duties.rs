@@ -139,6 +139,7 @@ impl Leader {
             }
         };
         self.metrics.writer.presences.inc();
+        publish::answer(&self.nats, message, self.stream.as_deref()).await;
         let Some(judged) = self.hosts.judge(&presence, Instant::now(), clock()) else {
             self.metrics.writer.bad_presences.inc();
             tracing::debug!(

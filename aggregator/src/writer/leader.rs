@@ -16,9 +16,13 @@ use super::sessions;
 use super::silence::OpenBuilds;
 use super::tracks::TrackCache;
 use super::{FailPoint, WriterParts};
+use crate::alerts::{About, Alerts};
 use crate::metrics::{Kind, Metrics};
 use crate::nats::{MAX_BATCH, Nats};
 use crate::store::{CommitError, Committed, StoreError, TrackKey, WriterSession};
+
+/// What helps when Postgres has no room.
+const ROOM_REMEDY: &str = "make room on the disk of Postgres; events wait in the stream and are written by themselves then";
 
 /// The lead is over: somebody else has it, or Postgres is away.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,9 @@ pub(crate) struct Leader {
     pub(crate) db: WriterSession,
     pub(crate) nats: Nats,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) alerts: Arc<Alerts>,
+    /// Names the stream that events are taken from; none before there is one.
+    pub(crate) stream: Option<String>,
     pub(crate) tracks: TrackCache,
     pub(crate) open: OpenBuilds,
     pub(crate) hosts: Hosts,
@@ -77,6 +84,8 @@ impl Leader {
             db,
             nats: parts.nats.clone(),
             metrics: parts.metrics.clone(),
+            alerts: parts.alerts.clone(),
+            stream: None,
             tracks: TrackCache::default(),
             open: OpenBuilds::default(),
             hosts,
@@ -181,11 +190,17 @@ impl Leader {
             self.metrics.writer.commit_failures.inc();
             match error {
                 CommitError::Data(reason) => Failure::Data(reason),
+                CommitError::NoRoom(reason) => {
+                    let text = format!("Postgres refuses to write: {reason}");
+                    self.alerts.raise(About::Room, text, ROOM_REMEDY);
+                    Failure::Lost(Lost(reason))
+                }
                 CommitError::NotLeader | CommitError::Lost(_) => {
                     Failure::Lost(Lost(error.to_string()))
                 }
             }
         })?;
+        self.alerts.clear(About::Room);
         let took = began.elapsed();
         let frames = publish::frames(&plan, &part.hosts, &numbers, committed.at);
         let failed = publish::publish(&self.nats, frames).await;

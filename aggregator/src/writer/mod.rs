@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::{About, Alerts};
 use crate::metrics::Metrics;
 use crate::nats::Nats;
 use crate::store::{Store, WriterSession};
@@ -32,6 +33,12 @@ use leader::{Leader, Lost};
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// Longest wait: a database that comes back is used within this time.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
+/// What helps when the stream cannot be read.
+const STREAM_REMEDY: &str =
+    "it is tried again all the time; if it lasts, look at the log of nats-server";
+/// What helps when nothing can be written.
+const WRITING_REMEDY: &str =
+    "look at Postgres: whether it runs, and whether its disk has room; events wait in the stream";
 /// How often old rows are deleted.
 const RETIRE_EVERY: Duration = Duration::from_secs(3600);
 /// Between two batches of deletes, so that commits go first.
@@ -56,6 +63,8 @@ pub(crate) struct WriterParts {
     pub nats: Nats,
     /// What it counts.
     pub metrics: Arc<Metrics>,
+    /// What it says is wrong.
+    pub alerts: Arc<Alerts>,
     /// Age at which events and dead letters are deleted.
     pub retention: Duration,
     /// For tests.
@@ -98,12 +107,21 @@ pub(crate) async fn run(
 ) {
     let mut backoff = FIRST_BACKOFF;
     while !stop.is_cancelled() {
-        let ended = term(&parts, &leadership, &stop, &mut backoff).await;
+        let ended = term(&parts, &leadership, &stop).await;
         leadership.send_replace(Leadership::None);
         parts.metrics.writer.leader.set(0);
         let Err(Lost(reason)) = ended else {
             break;
         };
+        let full = parts.alerts.is_raised(About::Room);
+        // It has led and written since it failed the last time.
+        if !full && !parts.alerts.is_raised(About::Writing) {
+            backoff = FIRST_BACKOFF;
+        }
+        let text = format!("nothing is written to Postgres: {reason}");
+        if !full {
+            parts.alerts.raise(About::Writing, text, WRITING_REMEDY);
+        }
         let wait = backoff.mul_f64(rand::rng().random_range(0.5..=1.0));
         // Said once for an outage, not for each attempt.
         if backoff == FIRST_BACKOFF {
@@ -131,7 +149,6 @@ async fn term(
     parts: &WriterParts,
     leadership: &watch::Sender<Leadership>,
     stop: &CancellationToken,
-    backoff: &mut Duration,
 ) -> Result<(), Lost> {
     let session = tokio::select! {
         () = stop.cancelled() => return Ok(()),
@@ -146,8 +163,8 @@ async fn term(
         () = stop.cancelled() => return Ok(()),
         leader = Leader::take_over(session, parts) => leader?,
     };
-    *backoff = FIRST_BACKOFF;
     leadership.send_replace(Leadership::Leader);
+    parts.alerts.clear(About::Writing);
     parts.metrics.writer.leader.set(1);
     parts.metrics.writer.takeovers.inc();
     lead(leader, parts, stop).await
@@ -172,6 +189,11 @@ async fn lead(
             Interrupt::Nats { reason, worked } => {
                 if worked {
                     backoff = FIRST_BACKOFF;
+                }
+                // Without a connection the state of NATS says it all.
+                if leader.nats.is_connected() {
+                    let text = format!("no events are taken from the stream: {reason}");
+                    parts.alerts.raise(About::Stream, text, STREAM_REMEDY);
                 }
                 if backoff == FIRST_BACKOFF {
                     tracing::warn!(reason, "no events for now: beginning anew with NATS");

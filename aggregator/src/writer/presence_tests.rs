@@ -221,7 +221,7 @@ fn words(judged: &Judged) -> Vec<&'static str> {
 fn builds_are_told_that_their_root_is_missing_and_back() {
     let start = Instant::now();
     let mut hosts = one_host(start);
-    let mut tell = |hosts: &mut Hosts, state| {
+    let tell = |hosts: &mut Hosts, state| {
         let judged = hosts.judge(&with_root(state), start, at(0)).unwrap();
         let told = words(&judged);
         hosts.keep(judged.known);

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
+use async_nats::Message;
 use bytes::Bytes;
+use protocol::presence::{Heard, PRESENCE_VERSION};
 use protocol::{Frame, FrameType, Host, Source, Timestamp, subject};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -155,6 +157,24 @@ pub(crate) async fn publish(nats: &Nats, messages: Vec<Outgoing>) -> u64 {
         );
     }
     failed + left
+}
+
+/// Tells an agent that asks for it which stream its events go to.
+pub(crate) async fn answer(nats: &Nats, presence: &Message, stream: Option<&str>) {
+    let (Some(reply), Some(stream)) = (&presence.reply, stream) else {
+        return;
+    };
+    let heard = Heard {
+        v: PRESENCE_VERSION,
+        stream: stream.to_owned(),
+    };
+    if let Ok(payload) = serde_json::to_vec(&heard) {
+        let answer = Outgoing {
+            subject: reply.to_string(),
+            payload: payload.into(),
+        };
+        publish(nats, vec![answer]).await;
+    }
 }
 
 /// Says which change is the newest, so that a replica notices what it missed.

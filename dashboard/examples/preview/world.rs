@@ -276,6 +276,7 @@ impl Source for World {
             consumer_lag: well.then_some(0),
             seq: self.lock().seq,
             dead_letters: well.then_some(1),
+            alerts: Vec::new(),
         }
     }
     fn routes(&self) -> Vec<RouteStatus> {

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use protocol::Timestamp;
-use protocol::page::{DeadLetter, RouteStatus};
+use protocol::page::{Alert, DeadLetter, RouteStatus};
 
 use super::{Shell, now, page};
 use crate::source::Source;
@@ -23,6 +23,7 @@ struct SystemPage {
     asked: Stamp,
     parts: Vec<Part>,
     routes: Vec<Route>,
+    alerts: Vec<AlertView>,
     letters: Option<Vec<Letter>>,
 }
 
@@ -42,6 +43,15 @@ struct Part {
     class: &'static str,
     text: String,
     about: &'static str,
+}
+
+/// Something that is wrong, or was.
+struct AlertView {
+    class: &'static str,
+    text: String,
+    remedy: String,
+    began: Stamp,
+    ended: Option<Stamp>,
 }
 
 struct Letter {
@@ -112,6 +122,7 @@ pub(crate) async fn show<S: Source>(State(source): State<S>) -> Response {
         asked: Stamp::exact(Some(now)),
         parts,
         routes: source.routes().iter().map(route).collect(),
+        alerts: readiness.alerts.iter().map(alert).collect(),
         letters: letters.map(|all| all.iter().map(letter).collect()),
     };
     page(StatusCode::OK, &template)
@@ -143,6 +154,20 @@ fn route(status: &RouteStatus) -> Route {
             .last_refusal
             .as_deref()
             .map(|why| text::block(why, text::VALUE_CHARS)),
+    }
+}
+
+fn alert(alert: &Alert) -> AlertView {
+    AlertView {
+        class: if alert.ended_at.is_none() {
+            "bad"
+        } else {
+            "idle"
+        },
+        text: text::block(&alert.text, text::VALUE_CHARS),
+        remedy: text::line(&alert.remedy, text::TITLE_CHARS),
+        began: Stamp::exact(Some(alert.began_at)),
+        ended: alert.ended_at.map(|at| Stamp::exact(Some(at))),
     }
 }
 

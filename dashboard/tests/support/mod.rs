@@ -266,6 +266,7 @@ impl Source for Fake {
             consumer_lag: None,
             seq: 42,
             dead_letters: None,
+            alerts: Vec::new(),
         }
     }
     fn routes(&self) -> Vec<RouteStatus> {

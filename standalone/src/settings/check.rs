@@ -38,6 +38,49 @@ pub(super) fn allowed_hosts(names: Option<&str>) -> Result<Vec<String>, BadSetti
         .collect()
 }
 
+/// The state directory as given, else the usual one. It can be used, or made.
+pub(super) fn usable_state_dir(given: Option<PathBuf>) -> Result<PathBuf, BadSetting> {
+    let dir = state_dir(given)?;
+    agent::config::usable_directory(&dir).map_err(|expected| BadSetting {
+        setting: "PHASELINE_STATE_DIR",
+        problem: format!("{dir:?} cannot be used"),
+        expected: expected.into(),
+    })?;
+    Ok(dir)
+}
+
+/// A directory with the programs of Postgres, if one is given.
+pub(super) fn postgres_bin(given: Option<PathBuf>) -> Result<Option<PathBuf>, BadSetting> {
+    let is_bin = |dir: &PathBuf| {
+        ["postgres", "initdb"]
+            .iter()
+            .all(|name| dir.join(name).is_file())
+    };
+    match given {
+        Some(dir) if !is_bin(&dir) => Err(BadSetting::value(
+            "PHASELINE_POSTGRES_BIN",
+            &dir.to_string_lossy(),
+            "a directory that holds postgres and initdb, such as /usr/lib/postgresql/15/bin",
+        )),
+        given => Ok(given),
+    }
+}
+
+/// The program nats-server, if one is given.
+pub(super) fn nats_server(given: Option<PathBuf>) -> Result<Option<PathBuf>, BadSetting> {
+    let runs = |file: &PathBuf| {
+        file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    match given {
+        Some(file) if !runs(&file) => Err(BadSetting::value(
+            "PHASELINE_NATS_SERVER",
+            &file.to_string_lossy(),
+            "the program nats-server",
+        )),
+        given => Ok(given),
+    }
+}
+
 /// The state directory as given, else the usual one.
 pub(crate) fn state_dir(given: Option<PathBuf>) -> Result<PathBuf, BadSetting> {
     const NAME: &str = "PHASELINE_STATE_DIR";
@@ -56,7 +99,7 @@ pub(crate) fn state_dir(given: Option<PathBuf>) -> Result<PathBuf, BadSetting> {
         None => Err(BadSetting {
             setting: NAME,
             problem: "not set, and there is no HOME".to_owned(),
-            expected: "a directory",
+            expected: "a directory".into(),
         }),
     }
 }

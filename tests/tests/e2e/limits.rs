@@ -1,115 +1,14 @@
 //! Limits that are reached: said, survived, and nothing lost.
 
 use std::fs;
-use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, SystemTime};
 
 use harness::fixtures;
-use harness::oracle::{Truth, faults};
 use harness::publisher::Publisher;
-use harness::system::{Agent, Aggregator, HOST, System};
+use harness::system::{Aggregator, System};
 use harness::wait::{check, eventually};
-use harness::writer::{PHASE, Project};
+use harness::writer::PHASE;
 use protocol::BuildState;
-use serde_json::json;
-
-#[tokio::test]
-async fn a_full_outbox_keeps_the_newest_state_of_each_file_and_says_so() {
-    const SMALLEST: &str = "16MiB";
-    let mut system = System::start().await;
-    let watch = harness::scratch::directory("full");
-    let agent = Agent::start_with(
-        "full",
-        watch.as_os_str().to_owned(),
-        &system.nats,
-        &[("PHASELINE_OUTBOX_MAX", SMALLEST)],
-    );
-    system.agents.push(agent);
-    system.host_is("full", "up").await;
-    let projects: Vec<Project> = (0..4)
-        .map(|n| Project::create(watch.join(format!("p{n}"))))
-        .collect();
-    system.nats.kill().await;
-    let filler = "x".repeat(900_000);
-    for count in 1..=10 {
-        for project in &projects {
-            let mut file = fixtures::numbered("full", count);
-            file["filler"] = json!(filler);
-            project.phase(&file);
-        }
-        // Apart, so that each is an event of its own: 36 MB in all.
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    system.nats.up().await;
-    for project in &projects {
-        let id = project.build_id("full", 1);
-        system
-            .build_by_id(&id, |build| build.detail.as_deref() == Some("step 10"))
-            .await;
-    }
-    let events = system.database.events().await.unwrap();
-    let builds = system.database.builds().await.unwrap();
-    let truths: Vec<Truth> = projects.iter().map(Truth::from).collect();
-    assert_eq!(faults(&truths, &events, &builds), Vec::<String>::new());
-    assert!(
-        events.len() < 40,
-        "{} events of 40 fitted into {SMALLEST}",
-        events.len()
-    );
-    let api = system.api();
-    eventually("the overflow shows on the host", async || {
-        let host = api.host("full").await?;
-        check(host.outbox.is_some_and(|outbox| outbox.overflowed), || {
-            format!("{host:?}")
-        })
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_damaged_outbox_is_set_aside_and_the_agent_goes_on() {
-    let mut system = System::start().await;
-    let project = system.project("damaged");
-    project.phase(&fixtures::numbered("damaged", 1));
-    system.build(&project, 1, |_| true).await;
-    system.agents[0].process.stop().await;
-    let state = system.agents[0].state_dir();
-    let files = || {
-        fs::read_dir(&state)
-            .unwrap()
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-    };
-    let outbox = files().find(|path| {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        name.starts_with("outbox") && !name.ends_with("-wal") && !name.ends_with("-shm")
-    });
-    let outbox = outbox.unwrap_or_else(|| panic!("an outbox in {:?}", files().collect::<Vec<_>>()));
-    let size = fs::metadata(&outbox).unwrap().len();
-    let open = fs::OpenOptions::new().write(true).open(&outbox).unwrap();
-    open.write_all_at(&vec![0xA5; usize::try_from(size).unwrap()], 0)
-        .unwrap();
-    system.agents[0].restart();
-    project.phase(&fixtures::numbered("damaged", 2));
-    let id = project.build_id(HOST, 1);
-    system
-        .build_by_id(&id, |build| build.detail.as_deref() == Some("step 2"))
-        .await;
-    let kept = files().any(|path| path.to_string_lossy().contains("corrupt"));
-    assert!(
-        kept,
-        "the damaged one is kept for a look: {:?}",
-        files().collect::<Vec<_>>()
-    );
-    assert!(
-        system.agents[0].process.output().contains("corrupt"),
-        "and the log says so"
-    );
-}
 
 #[tokio::test]
 async fn a_silent_build_stalls_and_an_unchanged_rewrite_wakes_it() {

@@ -108,6 +108,59 @@ fn bad_settings_exit_with_64_and_name_setting_value_and_expectation() {
 }
 
 #[test]
+fn a_refused_start_says_why_and_leaves_nothing_behind() {
+    let dir = harness::scratch::directory("refused");
+    let file = dir.join("file");
+    std::fs::write(&file, "somebody's").unwrap();
+    let (file, inside) = (file.to_str().unwrap(), dir.join("file/inside"));
+    let (inside, new) = (inside.to_str().unwrap(), dir.join("new/state"));
+    let new = new.to_str().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    fn up<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&["up", "--listen", "127.0.0.1:0"], more].concat()
+    }
+    // Program, arguments, exit code, and what the sentence must name.
+    let cases: Vec<(&str, Vec<&str>, i32, &str)> = vec![
+        ("phaseline-agent", vec!["--state-dir", file], 64, file),
+        ("phaseline-agent", vec!["--state-dir", inside], 64, file),
+        (
+            "phaseline-agent",
+            vec!["--state-dir", "/proc/self/x"],
+            64,
+            "/proc/self",
+        ),
+        ("phaseline", up(&["--state-dir", file]), 64, file),
+        (
+            "phaseline",
+            up(&["--state-dir", new, "--postgres-bin", "/usr/share"]),
+            64,
+            "/usr/share",
+        ),
+        (
+            "phaseline",
+            up(&["--state-dir", new, "--nats-server", file]),
+            64,
+            file,
+        ),
+        (
+            "phaseline",
+            vec!["up", "--state-dir", new, "--listen", &taken],
+            1,
+            "in use",
+        ),
+    ];
+    for (name, arguments, expected, named) in cases {
+        let (code, _, stderr) = run(name, &arguments, &[]);
+        assert_eq!(code, Some(expected), "{name} {arguments:?}: {stderr}");
+        assert!(stderr.contains(named), "{name} {arguments:?}: {stderr}");
+        let left: Vec<_> = std::fs::read_dir(&dir).unwrap().collect();
+        assert_eq!(left.len(), 1, "{name} {arguments:?} left {left:?}");
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "somebody's");
+}
+
+#[test]
 fn help_and_version_answer_on_stdout() {
     for name in ["phaseline", "phaseline-agent", "phaseline-aggregator"] {
         let (code, stdout, _) = run(name, &["--help"], &[]);

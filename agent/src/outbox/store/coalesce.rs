@@ -10,6 +10,9 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::{Row, StoreError, checksum, path_bytes};
 
+/// Events that one transaction deletes; each touches a few pages.
+const DELETED_AT_ONCE: usize = 256;
+
 /// A file's events in the outbox.
 pub(super) struct Older {
     rows: Vec<(i64, bool, i64)>,
@@ -73,21 +76,31 @@ fn mark_recreated(tx: &Transaction, id: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Keeps the newest event of each file.
+/// Keeps the newest event of each file. In small transactions, so that the
+/// write-ahead file stays small too.
 pub(super) fn all(db: &mut Connection) -> Result<(), StoreError> {
-    let tx = db.transaction()?;
-    let files: Vec<(Vec<u8>, i64)> = tx
+    let files: Vec<(Vec<u8>, i64)> = db
         .prepare("SELECT file, max(id) FROM event GROUP BY file HAVING count(*) > 1")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     for (file, newest) in files {
+        let tx = db.transaction()?;
         let older = Older::of_file(&tx, Path::new(OsStr::from_bytes(&file)))?;
-        let inherits = older.boundary_before(newest);
-        older.delete(&tx, newest)?;
-        if inherits {
+        // First, so that nothing of it is forgotten in between.
+        if older.boundary_before(newest) {
             mark_recreated(&tx, newest)?;
         }
+        tx.commit()?;
+        let ids = older.rows.iter().map(|(id, ..)| *id);
+        let ids: Vec<i64> = ids.filter(|id| *id < newest).collect();
+        for some in ids.chunks(DELETED_AT_ONCE) {
+            let tx = db.transaction()?;
+            for id in some {
+                tx.prepare_cached("DELETE FROM event WHERE id = ?1")?
+                    .execute([id])?;
+            }
+            tx.commit()?;
+        }
     }
-    tx.commit()?;
     Ok(())
 }

@@ -1,1 +1,271 @@
 //! Disks run full and get room again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use harness::disk::Disk;
+use harness::scale::scale;
+use harness::steady::{Outcome, Steady, outcome};
+use harness::system::{Agent, Aggregator, HOST, System};
+use harness::wait::{check, eventually, eventually_within, stays};
+use harness::writer::Project;
+
+/// How long a disk stays full: long enough for the third try of everything.
+fn full_for() -> Duration {
+    scale(Duration::from_secs(4), Duration::from_secs(30))
+}
+
+fn projects(system: &System, count: usize) -> Arc<Vec<Project>> {
+    let project = |number| system.project(&format!("work/p{number}"));
+    Arc::new((0..count).map(project).collect())
+}
+
+/// Waits for what the host's page says of its watching; how long that took.
+async fn host_says(system: &System, words: &str) -> Duration {
+    let (since, api) = (Instant::now(), system.api());
+    eventually(&format!("the host says {words:?}"), async || {
+        let host = api.host(HOST).await?;
+        let said = host.roots.iter().filter_map(|root| root.reason.as_deref());
+        let said = said.collect::<Vec<_>>().join("; ");
+        check(said.contains(words), || format!("{said:?}"))
+    })
+    .await;
+    since.elapsed()
+}
+
+/// All is well: neither trouble nor an alarm on the host.
+async fn host_is_well(system: &System) {
+    let api = system.api();
+    eventually("the host is well again", async || {
+        let host = api.host(HOST).await?;
+        let watching = protocol::RootState::Watching;
+        check(host.roots.iter().all(|root| root.state == watching), || {
+            format!("{:?}", host.roots)
+        })
+    })
+    .await;
+}
+
+/// Everything that was started runs still.
+fn nothing_ended(system: &mut System) {
+    for agent in &mut system.agents {
+        let ended = agent.process.ended();
+        assert!(ended.is_none(), "{ended:?}: {}", agent.process.tail());
+    }
+    for aggregator in &mut system.aggregators {
+        let ended = aggregator.process.ended();
+        assert!(ended.is_none(), "{ended:?}: {}", aggregator.process.tail());
+    }
+}
+
+fn report(what: &str, alarm: Duration, outcome: &Outcome) {
+    eprintln!(
+        "{what}: alarm after {:.1} s; {outcome}",
+        alarm.as_secs_f64()
+    );
+    assert!(outcome.faults.is_empty(), "{}", outcome.faults.join("\n"));
+}
+
+#[tokio::test]
+async fn a_full_disk_of_the_outbox_is_told_waited_for_and_survived() {
+    let Some(disk) = Disk::mount(6 * 1024) else {
+        return;
+    };
+    let state = disk.path().join("agent");
+    let mut system = System::bare().await;
+    let aggregator = Aggregator::start(&system.nats, &system.database).await;
+    system.aggregators.push(aggregator);
+    system.agents.push(Agent::start_with(
+        HOST,
+        system.watch.clone().into_os_string(),
+        &system.nats,
+        &[("PHASELINE_STATE_DIR", state.to_str().unwrap())],
+    ));
+    system.host_is(HOST, "up").await;
+    let projects = projects(&system, 4);
+    let writer = Steady::start(&projects, 300_000);
+    system.build(&projects[3], 1, |_| true).await;
+
+    disk.fill();
+    let alarm = host_says(&system, "full").await;
+    stays(full_for(), "nothing ends", async || {
+        check(true, String::new)
+    })
+    .await;
+    nothing_ended(&mut system);
+
+    // Also one that begins while there is no room: no exit, and it says why.
+    system.agents[0].restart();
+    host_says(&system, "full").await;
+    nothing_ended(&mut system);
+
+    writer.stop().await;
+    disk.free();
+    let outcome = outcome(&system, &projects).await;
+    nothing_ended(&mut system);
+    host_is_well(&system).await;
+    report("disk of the outbox", alarm, &outcome);
+}
+
+#[tokio::test]
+async fn an_agent_that_begins_for_the_first_time_on_a_full_disk_waits_for_room() {
+    let Some(disk) = Disk::mount(1024) else {
+        return;
+    };
+    let mut system = System::bare().await;
+    let aggregator = Aggregator::start(&system.nats, &system.database).await;
+    system.aggregators.push(aggregator);
+    let state = disk.path().join("agent");
+    std::fs::create_dir(&state).unwrap();
+    disk.fill();
+    system.agents.push(Agent::start_with(
+        HOST,
+        system.watch.clone().into_os_string(),
+        &system.nats,
+        &[("PHASELINE_STATE_DIR", state.to_str().unwrap())],
+    ));
+    let agent = &system.agents[0].process;
+    eventually("it says what it waits for", async || {
+        let said = agent.output();
+        check(said.contains("No space left"), || said)
+    })
+    .await;
+    nothing_ended(&mut system);
+    disk.free();
+    system.host_is(HOST, "up").await;
+    host_is_well(&system).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_of_nats_is_told_and_the_agents_keep_everything() {
+    let Some(disk) = Disk::mount(48 * 1024) else {
+        return;
+    };
+    let mut system = System::bare_with_nats_in(disk.path()).await;
+    system.start_parts().await;
+    let projects = projects(&system, 8);
+    let writer = Steady::start(&projects, 1_000);
+    system.build(&projects[7], 1, |_| true).await;
+
+    disk.fill();
+    let alarm = host_says(&system, "the broker takes no events").await;
+    tokio::time::sleep(full_for()).await;
+    nothing_ended(&mut system);
+    let letters = "SELECT count(*) FROM dead_letter";
+    assert_eq!(system.database.number(letters).await.unwrap(), 0);
+
+    disk.free();
+    // nats-server 2.15 writes nothing more after such an error until it is started again.
+    system.nats.kill().await;
+    system.nats.up().await;
+    writer.stop().await;
+    let outcome = outcome(&system, &projects).await;
+    host_is_well(&system).await;
+    report("disk of nats-server", alarm, &outcome);
+    assert_eq!(outcome.lost, 0, "the outboxes had room");
+}
+
+#[tokio::test]
+async fn a_full_disk_of_postgres_is_told_and_events_wait_in_the_stream() {
+    let Some(disk) = Disk::mount(256 * 1024) else {
+        return;
+    };
+    let mut system = System::bare_with_postgres_in(disk.path()).await;
+    system.start_parts().await;
+    let projects = projects(&system, 8);
+    let writer = Steady::start(&projects, 20_000);
+    system.build(&projects[7], 1, |_| true).await;
+
+    disk.fill();
+    let api = system.api();
+    let since = Instant::now();
+    let refused = eventually("the refusal is an alert", async || {
+        let alerts = api.alerts().await?;
+        let ours = alerts.into_iter().find(|alert| alert.ended_at.is_none());
+        ours.ok_or_else(|| "none".to_owned())
+    })
+    .await;
+    let alarm = since.elapsed();
+    eprintln!("alert: {}", refused.text);
+    let page = api.get("/system").await.unwrap();
+    assert!(page.body.contains("goes on"), "{}", page.body);
+    assert_eq!(api.get("/readyz").await.unwrap().status, 503);
+    tokio::time::sleep(full_for()).await;
+    nothing_ended(&mut system);
+
+    disk.free();
+    // It may have given itself up for want of room for its log; then whoever runs it starts it again.
+    if system.database.number("SELECT 1::bigint").await.is_err() {
+        eprintln!("Postgres is started again");
+        let postgres = system.postgres.as_mut().unwrap();
+        postgres.kill().await;
+        postgres.up().await;
+    }
+    writer.stop().await;
+    let outcome = outcome(&system, &projects).await;
+    report("disk of Postgres", alarm, &outcome);
+    assert_eq!(outcome.lost, 0, "the stream had room");
+    let letters = "SELECT count(*) FROM dead_letter";
+    assert_eq!(system.database.number(letters).await.unwrap(), 0);
+    eventually_within(Duration::from_secs(30), "the alert is over", async || {
+        let alerts = api.alerts().await?;
+        check(alerts.iter().all(|alert| alert.ended_at.is_some()), || {
+            format!("{alerts:?}")
+        })
+    })
+    .await;
+}
+
+/// Bytes of the outbox and what lies beside it.
+fn outbox_bytes(state: &Path) -> u64 {
+    let entries = std::fs::read_dir(state).unwrap().filter_map(Result::ok);
+    let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("outbox"));
+    ours.filter_map(|entry| entry.metadata().ok())
+        .map(|found| found.len())
+        .sum()
+}
+
+#[tokio::test]
+async fn a_full_outbox_stays_within_its_limit_and_keeps_the_newest_states() {
+    const LIMIT: u64 = 8 << 20;
+    /// The write-ahead file's own limit, and one event.
+    const BESIDE: u64 = 18 << 20;
+    let mut system = System::bare().await;
+    let aggregator = Aggregator::start(&system.nats, &system.database).await;
+    system.aggregators.push(aggregator);
+    system.agents.push(Agent::start_with(
+        HOST,
+        system.watch.clone().into_os_string(),
+        &system.nats,
+        &[("PHASELINE_OUTBOX_MAX", "8MiB")],
+    ));
+    system.host_is(HOST, "up").await;
+    let state = system.agents[0].state_dir();
+    // More files than fit even once: their newest states are read when there is room.
+    let projects = projects(&system, 40);
+    system.nats.kill().await;
+    let writer = Steady::start(&projects, 250_000);
+    let mut largest = 0;
+    let until = Instant::now() + scale(Duration::from_secs(4), Duration::from_secs(60));
+    while Instant::now() < until {
+        largest = largest.max(outbox_bytes(&state));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    writer.stop().await;
+    nothing_ended(&mut system);
+    system.nats.up().await;
+    let outcome = outcome(&system, &projects).await;
+    report("limit of the outbox", Duration::ZERO, &outcome);
+    eprintln!("{largest} bytes at most, {LIMIT} allowed and {BESIDE} beside");
+    assert!(largest > LIMIT / 2, "it was filled");
+    assert!(largest <= LIMIT + BESIDE, "{largest}");
+    assert!(outcome.lost > 0, "not everything fitted");
+    let api = system.api();
+    eventually("the overflow shows on the host", async || {
+        let host = api.host(HOST).await?;
+        let overflowed = host.outbox.is_some_and(|outbox| outbox.overflowed);
+        check(overflowed, || format!("{host:?}"))
+    })
+    .await;
+}
