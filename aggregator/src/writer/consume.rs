@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{Draft, Refusal};
 use super::duties::Duties;
 use super::leader::{Leader, Lost, Refused};
+use super::{FailPoint, abort_at_the_fail_point};
 use crate::metrics::Kind;
 use crate::nats::{self, MAX_BATCH};
 use crate::store::DeadMessage;
@@ -194,6 +195,12 @@ impl Leader {
         duties: &mut Duties,
     ) -> Result<(), Interrupt> {
         self.metrics.writer.messages.inc_by(messages.len() as u64);
+        let fail_point = self.fail_point.next_batch();
+        if matches!(fail_point, FailPoint::AckFirst(_)) {
+            acknowledge(messages).await?;
+            let _ = self.nats.client.flush().await;
+            abort_at_the_fail_point();
+        }
         let mut drafts = Vec::with_capacity(messages.len());
         for (index, message) in messages.iter().enumerate() {
             let broker_at = message.info().ok().map(|info| {
@@ -216,7 +223,9 @@ impl Leader {
                 None => tracing::error!(reason = refusal.reason, "failed to store a finding"),
             }
         }
-        self.fail_point.after_commit();
+        if matches!(fail_point, FailPoint::AfterCommit(_)) {
+            abort_at_the_fail_point();
+        }
         if let Some(Ok(info)) = messages.last().map(Message::info) {
             duties.heard(info.pending, Instant::now());
             let pending = i64::try_from(info.pending).unwrap_or(i64::MAX);

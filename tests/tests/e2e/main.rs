@@ -16,7 +16,6 @@ mod file_to_page;
 mod history;
 mod hostile;
 mod limits;
-mod nothing_lost;
 mod oracle;
 mod outage;
 mod pages;
