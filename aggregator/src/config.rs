@@ -12,6 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use protocol::page::PrivateServer;
+use tokio::sync::watch;
 
 use crate::nats::NatsTarget;
 use crate::store::DatabaseTarget;
@@ -40,6 +42,8 @@ pub struct Config {
     /// Names under which browsers may ask for us beside `localhost` and
     /// addresses. Empty: checked only while listening on a loopback address.
     pub allowed_hosts: Vec<String>,
+    /// The servers that a launcher runs for us, for the pages.
+    pub servers: Vec<watch::Receiver<PrivateServer>>,
 }
 
 impl Config {
@@ -51,6 +55,7 @@ impl Config {
             database,
             retention: Duration::from_secs(DEFAULT_RETENTION_DAYS * 86_400),
             allowed_hosts: Vec::new(),
+            servers: Vec::new(),
         }
     }
 }

@@ -13,13 +13,11 @@ use tokio::time::timeout;
 
 use super::App;
 use super::error::ApiError;
-use crate::live::Hub;
+use crate::live::{Hub, LEADER_SILENT, Servers};
 use crate::nats::Nats;
 use crate::store::Store;
 use crate::writer::Leadership;
 
-/// A leader speaks every 5 s; after two missed words nobody leads.
-const LEADER_SILENT: Duration = Duration::from_secs(11);
 /// Between two questions at start, when only the stream can still be missing.
 const ALMOST_READY: Duration = Duration::from_millis(20);
 /// What each part has to answer.
@@ -31,6 +29,8 @@ pub(crate) struct Health {
     pub(crate) nats: Nats,
     pub(crate) store: Store,
     pub(crate) leadership: watch::Receiver<Leadership>,
+    /// Those of `phaseline up`.
+    pub(crate) servers: Servers,
 }
 
 impl Health {
@@ -66,6 +66,8 @@ impl Health {
             consumer_lag: lag,
             seq: self.hub.seq(),
             dead_letters,
+            stale: self.hub.stale().borrow().clone(),
+            servers: self.servers.iter().map(|s| s.borrow().clone()).collect(),
         }
     }
 

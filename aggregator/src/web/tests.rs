@@ -35,6 +35,7 @@ async fn app() -> App {
     leader.deliver(frame, &hub);
     let (_, leadership) = watch::channel(Leadership::None);
     let health = Arc::new(Health {
+        servers: Vec::new(),
         hub: Arc::clone(&hub),
         nats,
         store: store.clone(),
