@@ -3,8 +3,10 @@
 
 use protocol::page::DeadLetter;
 
+use tokio_postgres::types::ToSql;
+
 use super::session::WriterSession;
-use super::{Store, StoreError, rows};
+use super::{Store, StoreError, answered, rows};
 
 /// Characters of a reason; the longest that Postgres gives quote a part of the value.
 const MAX_REASON_CHARS: usize = 2_000;
@@ -27,13 +29,16 @@ impl WriterSession {
             .chars()
             .take(MAX_REASON_CHARS)
             .collect();
-        self.client()
-            .execute(
-                "INSERT INTO dead_letter (stream_seq, subject, reason, payload) VALUES ($1, $2, $3, $4)
-                 ON CONFLICT (stream_seq, sha256(payload)) DO NOTHING",
-                &[&message.stream_seq, &message.subject, &reason, &message.payload],
-            )
-            .await?;
+        let sql =
+            "INSERT INTO dead_letter (stream_seq, subject, reason, payload) VALUES ($1, $2, $3, $4)
+                   ON CONFLICT (stream_seq, sha256(payload)) DO NOTHING";
+        let params: [&(dyn ToSql + Sync); 4] = [
+            &message.stream_seq,
+            &message.subject,
+            &reason,
+            &message.payload,
+        ];
+        answered(self.client().execute(sql, &params)).await?;
         Ok(())
     }
 }

@@ -17,7 +17,6 @@ mod history;
 mod hostile;
 mod limits;
 mod oracle;
-mod outage;
 mod pages;
 mod poison;
 mod presence;
