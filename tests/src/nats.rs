@@ -51,6 +51,14 @@ impl Nats {
             .expect("nats-server starts again");
     }
 
+    /// Asks it to end, and waits for that.
+    ///
+    /// # Panics
+    /// When the operating system does not tell its end.
+    pub async fn stop(&mut self) {
+        self.server.stop().await.expect("nats-server ends");
+    }
+
     /// `kill -9`.
     ///
     /// # Panics
@@ -74,6 +82,12 @@ impl Nats {
         if let Some(pid) = pid.and_then(Pid::from_raw) {
             let _ = kill_process(pid, signal);
         }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.server.pid()
     }
 
     /// Its address, without credentials.
