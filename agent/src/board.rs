@@ -64,14 +64,14 @@ impl Board {
     }
 
     /// Something does not work now; none when it works again.
-    pub(crate) fn trouble(&self, what: Trouble, text: Option<String>) {
+    pub(crate) fn trouble(&self, what: Trouble, text: Option<&str>) {
         let mut inner = self.lock();
-        let before = match text.clone() {
-            Some(text) => inner.troubles.insert(what, text),
+        let before = match text {
+            Some(text) => inner.troubles.insert(what, text.to_owned()),
             None => inner.troubles.remove(&what),
         };
         drop(inner);
-        if before != text {
+        if before.as_deref() != text {
             self.changed.notify_one();
         }
     }
@@ -172,7 +172,7 @@ mod tests {
     fn trouble_is_seen_on_every_root_until_it_ends() {
         let board = Board::default();
         board.set_roots(vec![root()]);
-        board.trouble(Trouble::Outbox, Some("disk full".into()));
+        board.trouble(Trouble::Outbox, Some("disk full"));
         assert_eq!(board.roots()[0].state, RootState::Degraded);
         assert_eq!(board.roots()[0].reason.as_deref(), Some("disk full"));
         board.trouble(Trouble::Outbox, None);

@@ -19,12 +19,14 @@ const QUEUE: usize = 16_384;
 pub(crate) enum Flag {
     /// Hints were lost: walk everything.
     Rescan = 1,
-    /// The outbox was begun anew: forget what was known, and walk everything.
+    /// The outbox knows other things than before: take them, and walk everything.
     Anew = 2,
     /// Check that the roots are what is being watched.
     Check = 4,
     /// End.
     Stop = 8,
+    /// The outbox, which was full, has room again.
+    Room = 16,
 }
 
 /// The sending side; cheap to clone.

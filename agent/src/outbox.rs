@@ -3,6 +3,7 @@
 //! `kill -9`. Shared by the thread that watches and the task that publishes.
 
 mod aside;
+mod inner;
 mod store;
 mod sync;
 
@@ -19,6 +20,7 @@ use crate::board::{Board, Trouble};
 use crate::change::Known;
 use crate::mailbox::{Flag, Mailbox};
 
+use inner::{Inner, Work};
 pub(crate) use store::Row;
 use store::{Store, StoreError};
 use sync::Syncer;
@@ -57,85 +59,6 @@ pub(crate) struct Outbox {
     board: Arc<Board>,
 }
 
-#[derive(Debug)]
-struct Inner {
-    /// None while it cannot be opened, e.g. because the disk is full.
-    store: Option<Store>,
-    boot: Uuid,
-    next_seq: u64,
-    /// The largest id that was given in this boot.
-    last_id: i64,
-    /// The limit was reached in this boot.
-    overflowed: bool,
-    /// Older events have given way since the limit was reached.
-    coalesced: bool,
-    /// The disk had no room for the last event.
-    disk_full: bool,
-    /// The last thing that was tried failed, and that was said.
-    failing: bool,
-    /// Events that the broker has, and that could not be dropped yet.
-    acknowledged: Vec<i64>,
-}
-
-impl Inner {
-    fn store(&mut self) -> Result<&mut Store, StoreError> {
-        let missing = || StoreError::Damaged("it is not open".to_owned());
-        self.store.as_mut().ok_or_else(missing)
-    }
-
-    fn record(
-        &mut self,
-        event: &mut Event,
-        path: &Path,
-        known: &mut Known,
-    ) -> Result<(), StoreError> {
-        self.drop_acknowledged()?;
-        let at_limit = self.store()?.is_at_limit()?;
-        if at_limit && !self.coalesced {
-            self.make_room()?;
-        }
-        let coalesce = at_limit || self.disk_full;
-        let id = match self.store()?.record(event, path, known, coalesce) {
-            // Once more, now that there may be room.
-            Err(error) if error.is_full() && !coalesce => {
-                self.disk_full = !matches!(error, StoreError::Limit(_));
-                self.make_room()?;
-                self.store()?.record(event, path, known, true)
-            }
-            result => result,
-        }?;
-        self.disk_full = false;
-        self.last_id = self.last_id.max(id);
-        if self.coalesced && self.store()?.is_half_empty()? {
-            self.coalesced = false;
-        }
-        Ok(())
-    }
-
-    /// Of each file only the newest event stays.
-    fn make_room(&mut self) -> Result<(), StoreError> {
-        tracing::warn!("the outbox is full: only the newest state of each file is kept");
-        self.overflowed = true;
-        self.coalesced = true;
-        let store = self.store()?;
-        store.checkpoint()?;
-        store.coalesce_all()?;
-        store.checkpoint()
-    }
-
-    fn drop_acknowledged(&mut self) -> Result<(), StoreError> {
-        if !self.acknowledged.is_empty() {
-            let ids = std::mem::take(&mut self.acknowledged);
-            let dropped = self.store()?.acknowledge(&ids);
-            if dropped.is_err() {
-                self.acknowledged = ids;
-            }
-            return dropped;
-        }
-        Ok(())
-    }
-}
-
 impl Outbox {
     /// Opens the outbox in this directory, or begins one. A damaged one is set
     /// aside. Where the disk is full it is opened later. `expected`: there was
@@ -157,17 +80,7 @@ impl Outbox {
         let outbox = Self {
             agent,
             max_bytes,
-            inner: Mutex::new(Inner {
-                store: None,
-                boot: Uuid::now_v7(),
-                next_seq: 1,
-                last_id: 0,
-                overflowed: false,
-                coalesced: false,
-                disk_full: false,
-                failing: false,
-                acknowledged: Vec::new(),
-            }),
+            inner: Mutex::new(Inner::new()),
             syncer,
             added: Notify::new(),
             mailbox,
@@ -177,7 +90,7 @@ impl Outbox {
         let opened = outbox.attach(&mut outbox.lock(), expected);
         match opened {
             Err(error) if error.may_pass() => {
-                outbox.fails(&mut outbox.lock(), error);
+                outbox.fails(&mut outbox.lock(), Work::Read, error);
                 Ok(outbox)
             }
             Err(error) => Err(OutboxError::Failed(outbox.path.clone(), error)),
@@ -198,7 +111,7 @@ impl Outbox {
     /// # Errors
     /// See [`OutboxError`].
     pub(crate) fn files(&self) -> Result<Vec<(PathBuf, Known)>, OutboxError> {
-        self.with(|inner| inner.store()?.files(now_ms()))
+        self.with(Work::Read, |inner| inner.store()?.files(now_ms()))
     }
 
     /// Gives an event its identity and writes it, with what is now known of
@@ -212,7 +125,7 @@ impl Outbox {
         path: &Path,
         known: &mut Known,
     ) -> Result<(), OutboxError> {
-        self.with(|inner| {
+        self.with(Work::Record, |inner| {
             event.agent = self.agent;
             event.boot = inner.boot;
             event.seq = inner.next_seq;
@@ -230,7 +143,9 @@ impl Outbox {
     /// # Errors
     /// See [`OutboxError`].
     pub(crate) fn remember(&self, path: &Path, known: &Known) -> Result<(), OutboxError> {
-        self.with(|inner| inner.store()?.remember(path, known, now_ms()))
+        self.with(Work::Other, |inner| {
+            inner.store()?.remember(path, known, now_ms())
+        })
     }
 
     /// Events after this position, oldest first, until `bytes` are reached.
@@ -243,7 +158,7 @@ impl Outbox {
         max: usize,
         bytes: usize,
     ) -> Result<Vec<Row>, OutboxError> {
-        self.with(|inner| {
+        self.with(Work::Read, |inner| {
             let rows = inner.store()?.load(after, max, bytes)?;
             let newest = rows.last().map_or(0, |row| row.id);
             inner.last_id = inner.last_id.max(newest);
@@ -257,9 +172,13 @@ impl Outbox {
     /// # Errors
     /// See [`OutboxError`].
     pub(crate) fn acknowledge(&self, ids: &[i64]) -> Result<(), OutboxError> {
-        self.with(|inner| {
+        self.with(Work::Other, |inner| {
             inner.acknowledged.extend_from_slice(ids);
-            inner.drop_acknowledged()
+            inner.drop_acknowledged()?;
+            if std::mem::take(&mut inner.refused) {
+                self.mailbox.raise(Flag::Room);
+            }
+            Ok(())
         })
     }
 
@@ -274,7 +193,7 @@ impl Outbox {
     /// # Errors
     /// See [`OutboxError`].
     pub(crate) fn stream_is(&self, stream: &str) -> Result<(), OutboxError> {
-        let another = self.with(|inner| inner.store()?.stream_is(stream))?;
+        let another = self.with(Work::Record, |inner| inner.store()?.stream_is(stream))?;
         if another {
             tracing::warn!(
                 stream,
@@ -290,7 +209,7 @@ impl Outbox {
     /// # Errors
     /// See [`OutboxError`].
     pub(crate) fn replace(&self, row: &Row) -> Result<(), OutboxError> {
-        self.with(|inner| inner.store()?.replace(row))
+        self.with(Work::Other, |inner| inner.store()?.replace(row))
     }
 
     /// Waits until an event was added.
@@ -317,8 +236,14 @@ impl Outbox {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Every file that was refused has been read again.
+    pub(crate) fn nothing_is_refused(&self) {
+        self.works(&mut self.lock(), Work::Record);
+    }
+
     fn with<T>(
         &self,
+        what: Work,
         work: impl FnOnce(&mut Inner) -> Result<T, StoreError>,
     ) -> Result<T, OutboxError> {
         let mut inner = self.lock();
@@ -328,7 +253,7 @@ impl Outbox {
         }
         match work(&mut inner) {
             Ok(done) => {
-                self.works(&mut inner);
+                self.works(&mut inner, what);
                 Ok(done)
             }
             Err(error) if error.is_damage() => {
@@ -338,7 +263,7 @@ impl Outbox {
                 self.reattach(&mut inner)?;
                 Err(OutboxError::Anew)
             }
-            Err(error) => Err(self.fails(&mut inner, error)),
+            Err(error) => Err(self.fails(&mut inner, what, error)),
         }
     }
 
@@ -371,30 +296,29 @@ impl Outbox {
     fn reattach(&self, inner: &mut Inner) -> Result<(), OutboxError> {
         match self.attach(inner, false) {
             Ok(()) => {
-                self.works(inner);
+                self.works(inner, Work::Read);
                 self.mailbox.raise(Flag::Anew);
                 self.added.notify_one();
                 Ok(())
             }
-            Err(error) => Err(self.fails(inner, error)),
+            Err(error) => Err(self.fails(inner, Work::Read, error)),
         }
     }
 
     /// Said once for an outage, not for each try.
-    fn fails(&self, inner: &mut Inner, error: StoreError) -> OutboxError {
+    fn fails(&self, inner: &mut Inner, what: Work, error: StoreError) -> OutboxError {
+        inner.refused |= what == Work::Record && error.is_full();
         let error = OutboxError::Failed(self.path.clone(), error);
-        if inner.failing {
-            tracing::debug!(%error, "the outbox still fails");
-        } else {
-            tracing::error!(%error, "the outbox fails; files are read again until it works");
-            inner.failing = true;
+        if inner.failing.insert(what) {
+            tracing::error!(%error, ?what, "the outbox fails; it is tried again until it works");
+            let text = error.to_string();
+            self.board.trouble(Trouble::Outbox, Some(&text));
         }
-        self.board.trouble(Trouble::Outbox, Some(error.to_string()));
         error
     }
 
-    fn works(&self, inner: &mut Inner) {
-        if std::mem::take(&mut inner.failing) {
+    fn works(&self, inner: &mut Inner, what: Work) {
+        if inner.failing.remove(&what) && inner.failing.is_empty() {
             tracing::info!("the outbox works again");
             self.board.trouble(Trouble::Outbox, None);
         }

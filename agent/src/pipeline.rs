@@ -228,6 +228,9 @@ impl Pipeline {
             } else {
                 self.take_hints(&mut hints);
             }
+            if self.inbox.take(Flag::Room) {
+                self.read_refused();
+            }
             if self.inbox.take(Flag::Check) {
                 self.check_roots();
             }
@@ -401,6 +404,9 @@ impl Pipeline {
             } else {
                 self.refused.insert(path);
             }
+        }
+        if self.refused.is_empty() {
+            self.outbox.nothing_is_refused();
         }
     }
 

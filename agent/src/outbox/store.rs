@@ -4,6 +4,7 @@
 
 mod boot;
 mod coalesce;
+mod error;
 mod files;
 mod open;
 mod wal;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use crate::change::Known;
 use coalesce::Older;
+pub(crate) use error::StoreError;
 
 /// An event that waits to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,76 +34,6 @@ pub(crate) struct Row {
     pub(crate) message_id: String,
     /// The event as JSON.
     pub(crate) payload: Bytes,
-}
-
-/// Why a store is not usable.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreError {
-    /// SQLite's own words.
-    #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
-    /// What it holds is not what was written.
-    #[error("{0}")]
-    Damaged(String),
-    /// The limit is reached, and nothing in it can give way.
-    #[error("it has reached its limit of {0} bytes (PHASELINE_OUTBOX_MAX)")]
-    Limit(u64),
-    /// Written by a newer agent: not damaged, and not ours to set aside.
-    #[error("it has version {0}, which is newer than this agent")]
-    Newer(i64),
-    /// An event that cannot be written as JSON.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    /// The system refused.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-}
-
-impl StoreError {
-    /// The file is damaged: nothing in it can be trusted.
-    pub(crate) fn is_damage(&self) -> bool {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, SchemaChanged, TypeMismatch};
-        match self {
-            Self::Damaged(_) => true,
-            Self::Sqlite(rusqlite::Error::SqliteFailure(error, _)) => {
-                matches!(
-                    error.code,
-                    DatabaseCorrupt | NotADatabase | SchemaChanged | TypeMismatch
-                ) || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ
-            }
-            // A column of another type, or a table that is not there.
-            Self::Sqlite(
-                rusqlite::Error::InvalidColumnType(..)
-                | rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::SqlInputError { .. },
-            ) => true,
-            Self::Sqlite(_) | Self::Limit(_) | Self::Newer(_) | Self::Json(_) | Self::Io(_) => {
-                false
-            }
-        }
-    }
-
-    /// The disk has no room, or the limit is reached.
-    pub(crate) fn is_full(&self) -> bool {
-        use rusqlite::ErrorCode::DiskFull;
-        match self {
-            Self::Limit(_) => true,
-            Self::Sqlite(error) => error.sqlite_error_code() == Some(DiskFull),
-            Self::Damaged(_) | Self::Newer(_) | Self::Json(_) | Self::Io(_) => false,
-        }
-    }
-
-    /// It may be different in a moment: a full disk, one that fails, somebody who holds the file.
-    pub(crate) fn may_pass(&self) -> bool {
-        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, SystemIoFailure};
-        let code = match self {
-            Self::Sqlite(error) => error.sqlite_error_code(),
-            _ => None,
-        };
-        let waits = [CannotOpen, DatabaseBusy, DatabaseLocked, SystemIoFailure];
-        !self.is_damage() && (self.is_full() || code.is_some_and(|code| waits.contains(&code)))
-    }
 }
 
 /// The database of one agent.

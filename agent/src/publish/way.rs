@@ -66,7 +66,7 @@ impl Way {
             let reason = self.reason.as_deref().unwrap_or("it does not answer");
             let text = format!("the broker takes no events ({reason}): they wait in the outbox");
             tracing::error!(reason, "the broker is reached and takes no events");
-            self.board.trouble(Trouble::Broker, Some(text));
+            self.board.trouble(Trouble::Broker, Some(&text));
             self.told = true;
         }
     }
