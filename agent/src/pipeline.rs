@@ -280,8 +280,8 @@ impl Pipeline {
         for hint in hints.drain(..) {
             match hint {
                 Hint::File(path, cause) => self.file_hint(&path, cause),
-                Hint::Appeared(path) => self.appeared(path, &mut walks),
-                Hint::Vanished(path, cause) => self.vanished(path, cause, &mut walks),
+                Hint::Appeared(path) => self.appeared(&path, &mut walks),
+                Hint::Vanished(path, cause) => self.vanished(&path, cause, &mut walks),
                 Hint::Attributes(path) => self.rights_changed(path, &mut walks),
             }
         }
@@ -317,36 +317,36 @@ impl Pipeline {
         }
     }
 
-    fn appeared(&mut self, path: PathBuf, walks: &mut BTreeSet<PathBuf>) {
-        if self.setup.roots.concerns(&path) {
-            self.check_roots_within(&path);
+    fn appeared(&mut self, path: &Path, walks: &mut BTreeSet<PathBuf>) {
+        if self.setup.roots.concerns(path) {
+            self.check_roots_within(path);
         }
-        if let Some(walk) = self.walk_for(&path) {
+        if let Some(walk) = self.walk_for(path) {
             walks.insert(walk.to_owned());
         }
     }
 
-    fn vanished(&mut self, path: PathBuf, cause: Cause, walks: &mut BTreeSet<PathBuf>) {
-        walks.retain(|walk| !walk.starts_with(&path));
-        if self.setup.roots.concerns(&path) {
-            self.watches.remove_all(&path);
+    fn vanished(&mut self, path: &Path, cause: Cause, walks: &mut BTreeSet<PathBuf>) {
+        walks.retain(|walk| !walk.starts_with(path));
+        if self.setup.roots.concerns(path) {
+            self.watches.remove_all(path);
         } else {
-            self.watches.forget(&path);
+            self.watches.forget(path);
         }
-        self.denied.retain(|dir| !dir.starts_with(&path));
-        self.forget_left_out(&path, walks);
+        self.denied.retain(|dir| !dir.starts_with(path));
+        self.forget_left_out(path, walks);
         let keys: Vec<_> = self
-            .files_within(&path)
+            .files_within(path)
             .map(|(key, _)| Arc::clone(key))
             .collect();
         for key in keys {
             self.file_hint(&key, cause);
         }
-        if self.setup.roots.concerns(&path) {
-            self.check_roots_within(&path);
+        if self.setup.roots.concerns(path) {
+            self.check_roots_within(path);
         }
         // It may be there again already, and the hint of that may have come before this one was read.
-        if let Some(walk) = self.walk_for(&path) {
+        if let Some(walk) = self.walk_for(path) {
             walks.insert(walk.to_owned());
         }
     }

@@ -48,11 +48,7 @@ pub async fn run(
     ready: oneshot::Sender<()>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let store = Store::new(&config.database)
-        .map_err(|expected| anyhow!("use the database: expected {expected}"))?;
-    let nats = nats::connect(&config.nats, "phaseline-aggregator")
-        .await
-        .map_err(|expected| anyhow!("use the NATS URL: expected {expected}"))?;
+    let (store, nats) = targets(&config).await?;
     raise_file_limit();
     let metrics = Arc::new(Metrics::new());
     let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
@@ -81,10 +77,7 @@ pub async fn run(
         ending.clone(),
     );
     let connections = app.tasks.clone();
-    let admission = match &config.ingest_token {
-        Some(token) => ingest::Admission::token(token),
-        None => ingest::Admission::loopback(),
-    };
+    let admission = admission(config.ingest_token.as_deref());
     let sink = StreamSink::new(nats.clone(), config.host.clone());
     let taking = ingest::router(ingest::Ingest::new(sink, admission, Arc::clone(&app.calls)));
 
@@ -125,6 +118,24 @@ pub async fn run(
     let late = finish(parts, connections).await;
     close(&nats).await;
     outcome.and(late)
+}
+
+/// Where everything goes to. Nothing has to be there yet.
+async fn targets(config: &Config) -> anyhow::Result<(Store, Nats)> {
+    let store = Store::new(&config.database)
+        .map_err(|expected| anyhow!("use the database: expected {expected}"))?;
+    let nats = nats::connect(&config.nats, "phaseline-aggregator")
+        .await
+        .map_err(|expected| anyhow!("use the NATS URL: expected {expected}"))?;
+    Ok((store, nats))
+}
+
+/// Who may send calls: holders of the token, or, without one, this machine only.
+fn admission(token: Option<&str>) -> ingest::Admission {
+    match token {
+        Some(token) => ingest::Admission::token(token),
+        None => ingest::Admission::loopback(),
+    }
 }
 
 /// Waits for everything that was told to end.
