@@ -360,6 +360,8 @@ impl Track {
         });
         self.silences.abandon();
         let mut run = Run::new(event, self.id_of(number), number);
+        // Not the event's own word: two agents may call themselves alike.
+        run.build.host.clone_from(&self.host);
         run.conditions.unreadable = unreadable;
         self.run = Some(run);
         superseded

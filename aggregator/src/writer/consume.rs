@@ -229,6 +229,7 @@ impl Leader {
                 Err(refusal) => dead.push(self.dead(message, refusal)),
             }
         }
+        self.name_hosts(&mut drafts).await?;
         for Refused { draft, reason } in self.settle(drafts, Vec::new()).await? {
             let index = draft.and_then(|draft| draft.message);
             let refusal = Refusal {

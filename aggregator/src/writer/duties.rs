@@ -14,7 +14,7 @@ use super::leader::{Leader, Lost, Refused, clock};
 use super::presence::{self, Judged};
 use super::publish;
 use super::silence::Life;
-use crate::fold::TimerKind;
+use crate::fold::{Fact, TimerKind};
 use crate::nats::MAX_BATCH;
 use crate::store::{CommitError, TrackKey};
 
@@ -140,7 +140,9 @@ impl Leader {
         };
         self.metrics.writer.presences.inc();
         publish::answer(&self.nats, message, self.stream.as_deref()).await;
-        let Some(judged) = self.hosts.judge(&presence, Instant::now(), clock()) else {
+        let name = self.meet(&presence).await?;
+        let judged = self.hosts.judge(&name, &presence, Instant::now(), clock());
+        let Some(judged) = judged else {
             self.metrics.writer.bad_presences.inc();
             tracing::debug!(
                 host = presence.host,
@@ -148,23 +150,56 @@ impl Leader {
             );
             return Ok(());
         };
-        if let Some((first, second)) = &judged.rivals {
-            tracing::warn!(
-                host = presence.host,
-                agent.first = first,
-                agent.second = second,
-                "two agents use one host name; give one another name with PHASELINE_HOST"
-            );
-        }
         let (changed, heard) = (judged.changed, judged.heard);
+        if let (true, Some(reason)) = (changed, &judged.known.host.state_reason) {
+            tracing::warn!(host = name, reason, "a host is not as it should be");
+        }
         if changed {
             self.adopt(judged, heard).await?;
         } else {
             self.hosts.keep(judged.known);
         }
-        let moved = self.signs_of_life(&presence).await?;
-        let figures = (heard && !changed).then_some(presence.host.as_str());
+        let moved = self.signs_of_life(&name, &presence).await?;
+        let figures = (heard && !changed).then_some(name.as_str());
         self.note_figures(figures, &moved).await
+    }
+
+    /// The name under which the host that speaks is kept. Where that is not its own, the one that has it is told.
+    async fn meet(&mut self, presence: &Presence) -> Result<String, Lost> {
+        let now = Instant::now();
+        let name = self.hosts.name_of(&presence.host, presence.agent, now);
+        if name != presence.host
+            && let Some(judged) = self.hosts.meet_rival(presence, now)
+        {
+            if judged.changed {
+                self.adopt(judged, false).await?;
+            } else {
+                self.hosts.keep(judged.known);
+            }
+        }
+        Ok(name)
+    }
+
+    /// Puts events under the names by which their hosts are kept. One that is not known yet is stored first, so
+    /// that whoever takes over calls it the same.
+    pub(crate) async fn name_hosts(&mut self, drafts: &mut [Draft]) -> Result<(), Lost> {
+        let now = Instant::now();
+        for draft in drafts {
+            let Fact::Observed(event) = &draft.fact else {
+                continue;
+            };
+            let name = self.hosts.name_of(&event.host, event.agent, now);
+            if let Some(known) = self.hosts.introduce(&name, &event.host, event.agent, now) {
+                let change = HostChange {
+                    host: known.host.clone(),
+                    seen: false,
+                };
+                log_refused(&self.settle(Vec::new(), vec![change]).await?);
+                self.hosts.keep(known);
+            }
+            draft.key.host = name;
+        }
+        Ok(())
     }
 
     /// Commits a host's change with what it means for its open builds, and remembers it.
@@ -198,6 +233,7 @@ impl Leader {
     /// `alive_at`; a stalled build that shows one is woken by a fact.
     async fn signs_of_life(
         &mut self,
+        host: &str,
         presence: &Presence,
     ) -> Result<Vec<(String, Timestamp)>, Lost> {
         let now = clock();
@@ -206,7 +242,7 @@ impl Leader {
         let mut woken = Vec::new();
         for alive in presence.alive.iter().take(MAX_ALIVE) {
             let key = TrackKey {
-                host: presence.host.clone(),
+                host: host.to_owned(),
                 producer: alive.producer.clone(),
                 project: alive.project_token,
             };

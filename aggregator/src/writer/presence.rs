@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use protocol::presence::{GONE_AFTER_MS, OutboxStatus, PRESENCE_VERSION};
-use protocol::{Host, HostState, Presence, RootState, RootStatus, Timestamp, subject};
+use protocol::{Host, HostState, Presence, RootStatus, Timestamp, subject};
 use uuid::Uuid;
 
+use super::names::Rival;
+use super::roots;
 use crate::fold::TimerKind;
 
 /// Hosts that are kept. Far above any fleet of build machines; a stranger who invents names stops here.
@@ -25,9 +27,12 @@ pub(crate) struct Known {
     pub(crate) host: Host,
     heard: Instant,
     boot: Option<Uuid>,
-    rival: Option<(String, Instant)>,
+    /// The other agent that uses this name.
+    pub(super) rival: Option<Rival>,
+    /// The name that its agent uses, where that is another's.
+    pub(super) called: Option<String>,
     /// Labels of the roots that are missing.
-    missing: BTreeSet<String>,
+    pub(super) missing: BTreeSet<String>,
     /// Presences in a row with something in the outbox.
     waiting: u32,
 }
@@ -42,14 +47,12 @@ pub(crate) struct Judged {
     pub(crate) heard: bool,
     /// What it means for the host's open builds, in this order.
     pub(crate) builds: Vec<TimerKind>,
-    /// Two living agents use this name.
-    pub(crate) rivals: Option<(String, String)>,
 }
 
 /// All hosts that the leader knows.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
-    known: BTreeMap<String, Known>,
+    pub(super) known: BTreeMap<String, Known>,
     next_check: Option<Instant>,
 }
 
@@ -165,18 +168,22 @@ impl Hosts {
         gone
     }
 
-    /// What a presence means, or none when it is not to be believed or there are too many hosts.
+    /// What a presence means for the host that is kept as `name`, or none when it is not to be believed or there
+    /// are too many hosts.
     pub(crate) fn judge(
         &self,
+        name: &str,
         presence: &Presence,
         now: Instant,
         clock: Timestamp,
     ) -> Option<Judged> {
-        match self.known.get(&presence.host) {
-            Some(known) => known.judge(presence, now, clock),
+        let called = (name != presence.host).then(|| presence.host.clone());
+        match self.known.get(name) {
+            Some(known) => known.judge(presence, called, now, clock),
             None if self.known.len() >= MAX_HOSTS => None,
             None => {
-                let mut known = Known::new(unknown_host(&presence.host), now);
+                let mut known = Known::new(unknown_host(name), now);
+                known.called = called;
                 known.adopt(presence, now, clock);
                 known.host.state_reason = known.reason(now);
                 Some(Judged {
@@ -184,14 +191,13 @@ impl Hosts {
                     changed: true,
                     heard: true,
                     builds: Vec::new(),
-                    rivals: None,
                 })
             }
         }
     }
 }
 
-fn unknown_host(name: &str) -> Host {
+pub(super) fn unknown_host(name: &str) -> Host {
     Host {
         name: name.to_owned(),
         state: HostState::Up,
@@ -209,23 +215,21 @@ fn unknown_host(name: &str) -> Host {
 }
 
 impl Known {
-    fn new(host: Host, now: Instant) -> Self {
+    pub(super) fn new(host: Host, now: Instant) -> Self {
         let waiting = u32::from(host.outbox.is_some_and(|outbox| outbox.events > 0)) * 2;
-        // One that was being looked at may have been missing before.
-        let not_there =
-            |root: &&RootStatus| matches!(root.state, RootState::Missing | RootState::Starting);
-        let missing = host.roots.iter().filter(not_there);
         Self {
-            missing: missing.map(|root| root.label.clone()).collect(),
+            // One that was being looked at may have been missing before.
+            missing: roots::missing(&host.roots, |_| true).collect(),
             host,
             heard: now,
             boot: None,
             rival: None,
+            called: None,
             waiting,
         }
     }
 
-    fn gone_at(&self) -> Option<Instant> {
+    pub(super) fn gone_at(&self) -> Option<Instant> {
         (self.host.state == HostState::Up).then(|| self.heard + GONE_AFTER)
     }
 
@@ -247,46 +251,37 @@ impl Known {
             changed: true,
             heard: false,
             builds: vec![TimerKind::HostGone { reason }],
-            rivals: None,
         }
     }
 
-    fn judge(&self, presence: &Presence, now: Instant, clock: Timestamp) -> Option<Judged> {
-        let agent = presence.agent.to_string();
-        let same = self
-            .host
-            .agent
-            .as_deref()
-            .is_none_or(|owner| owner == agent);
-        if same && self.boot.is_some_and(|boot| presence.boot < boot) {
+    fn judge(
+        &self,
+        presence: &Presence,
+        called: Option<String>,
+        now: Instant,
+        clock: Timestamp,
+    ) -> Option<Judged> {
+        let mut known = self.clone();
+        let is_same = self.host.agent.as_deref() == Some(&presence.agent.to_string());
+        let heard = !is_same || self.boot.is_none_or(|boot| presence.boot >= boot);
+        if heard {
+            known.called = called;
+            known.adopt(presence, now, clock);
+        } else if !known.hear_earlier_boot(presence, now) {
             return None;
         }
-        let mut known = self.clone();
-        let heard = same || self.gone_at().is_none_or(|at| at <= now);
-        if heard {
-            known.adopt(presence, now, clock);
-        } else {
-            known.rival = (!presence.stopping).then_some((agent, now));
-        }
         known.host.state_reason = known.reason(now);
-        let rivals = known.new_rivals(self);
-        let builds = known.news_for_builds(self);
         let changed = known.visible() != self.visible();
         Some(Judged {
+            builds: known.news_for_builds(self),
             changed,
             heard,
             known,
-            builds,
-            rivals,
         })
     }
 
     /// The agent that speaks is the host's agent.
     fn adopt(&mut self, presence: &Presence, now: Instant, clock: Timestamp) {
-        let rival_spoke = |(rival, _): &(String, Instant)| *rival == presence.agent.to_string();
-        if self.rival.as_ref().is_some_and(rival_spoke) {
-            self.rival = None;
-        }
         self.heard = now;
         self.boot = Some(presence.boot);
         self.waiting = match presence.outbox.events {
@@ -315,79 +310,13 @@ impl Known {
             },
         );
         host.roots.clone_from(&presence.roots);
-        let known = |root: &RootStatus| self.missing.contains(&root.label);
-        let missing = presence.roots.iter().filter(|root| match root.state {
-            RootState::Missing => true,
-            RootState::Starting => known(root),
-            RootState::Watching | RootState::Degraded => false,
-        });
-        self.missing = missing.map(|root| root.label.clone()).collect();
-    }
-
-    /// What the change from before means for the host's open builds.
-    fn news_for_builds(&self, before: &Self) -> Vec<TimerKind> {
-        let mut news = Vec::new();
-        let is_back = match (before.host.state, self.host.state) {
-            (HostState::Up, HostState::Stopped) => {
-                let reason = self.host.state_reason.clone().unwrap_or_default();
-                news.push(TimerKind::HostGone { reason });
-                false
-            }
-            (HostState::Gone | HostState::Stopped, HostState::Up) => {
-                news.push(TimerKind::HostBack);
-                true
-            }
-            _ => false,
-        };
-        let is_there = |label: &&String| {
-            let mut roots = self.host.roots.iter();
-            !self.missing.contains(*label) && roots.any(|root| root.label == **label)
-        };
-        let back = before.missing.iter().filter(is_there).cloned();
-        news.extend(back.map(|root| TimerKind::RootBack { root }));
-        let gone = self.missing.iter();
-        let gone = gone.filter(|label| is_back || !before.missing.contains(*label));
-        news.extend(gone.map(|label| self.root_missing(label)));
-        news
-    }
-
-    fn root_missing(&self, label: &str) -> TimerKind {
-        let root = self.host.roots.iter().find(|root| root.label == label);
-        let path = root.map_or(label, |root| root.path.as_str());
-        let why = root.and_then(|root| root.reason.as_deref());
-        let why = why.map_or_else(String::new, |why| format!(": {why}"));
-        TimerKind::RootMissing {
-            root: label.to_owned(),
-            reason: format!("root missing: {path}{why}"),
-        }
-    }
-
-    fn reason(&mut self, now: Instant) -> Option<String> {
-        self.rival
-            .take_if(|(_, at)| now.saturating_duration_since(*at) > GONE_AFTER);
-        let name = &self.host.name;
-        match (&self.rival, self.host.state) {
-            (_, HostState::Stopped) => Some(format!(
-                "the agent on {name} was stopped at {}",
-                self.host.last_seen_at.unwrap_or_default()
-            )),
-            (_, HostState::Gone) => self.host.state_reason.clone(),
-            (Some((rival, _)), HostState::Up) => Some(format!(
-                "two agents call themselves {name}: {} and {rival}; give one another name with PHASELINE_HOST",
-                self.host.agent.as_deref().unwrap_or("one without an id")
-            )),
-            (None, HostState::Up) => None,
-        }
-    }
-
-    fn new_rivals(&self, before: &Self) -> Option<(String, String)> {
-        let (rival, _) = self.rival.as_ref()?;
-        let known_already = before.rival.as_ref().is_some_and(|(old, _)| old == rival);
-        (!known_already).then(|| (self.host.agent.clone().unwrap_or_default(), rival.clone()))
+        let before = std::mem::take(&mut self.missing);
+        let was_missing = |label: &str| before.contains(label);
+        self.missing = roots::missing(&presence.roots, was_missing).collect();
     }
 
     /// What people should see at once when it changes; figures are not in it.
-    fn visible(&self) -> impl PartialEq + use<'_> {
+    pub(super) fn visible(&self) -> impl PartialEq + use<'_> {
         let host = &self.host;
         // How many directories are watched is a figure: it moves with every `mkdir`.
         let roots = host.roots.iter().map(|root| {

@@ -39,7 +39,7 @@ fn after(start: Instant, seconds: u64) -> Instant {
 /// Hosts after one presence of agent 1.
 fn one_host(now: Instant) -> Hosts {
     let mut hosts = Hosts::default();
-    let judged = hosts.judge(&presence(1), now, at(0)).unwrap();
+    let judged = hosts.judge("build-01", &presence(1), now, at(0)).unwrap();
     assert!(judged.changed && judged.builds.is_empty());
     hosts.keep(judged.known);
     hosts
@@ -52,14 +52,16 @@ fn a_presence_that_says_the_same_is_no_change() {
     let mut same = presence(1);
     same.outbox.events = 1; // under way at this very moment
     same.sent_at = at(10);
-    let judged = hosts.judge(&same, after(start, 10), at(10)).unwrap();
+    let judged = hosts
+        .judge("build-01", &same, after(start, 10), at(10))
+        .unwrap();
     assert!(!judged.changed);
     assert_eq!(judged.known.host.last_seen_at, Some(at(10)));
     assert_eq!(judged.known.host.outbox.unwrap().events, 0);
     same.version = "0.2.0".into();
     assert!(
         hosts
-            .judge(&same, after(start, 10), at(10))
+            .judge("build-01", &same, after(start, 10), at(10))
             .unwrap()
             .changed
     );
@@ -80,7 +82,7 @@ fn a_host_is_gone_after_two_missed_presences_and_comes_back() {
     assert!(reason.contains("not been heard since"), "{reason}");
     assert!(hosts.gone(after(start, 100)).is_empty());
     let back = hosts
-        .judge(&presence(1), after(start, 200), at(200))
+        .judge("build-01", &presence(1), after(start, 200), at(200))
         .unwrap();
     assert_eq!(back.builds, [TimerKind::HostBack]);
     assert_eq!(back.known.host.state_reason, None);
@@ -101,7 +103,9 @@ fn an_agent_that_stops_says_so_and_is_not_called_gone() {
     let mut hosts = one_host(start);
     let mut last = presence(1);
     last.stopping = true;
-    let judged = hosts.judge(&last, after(start, 1), at(1)).unwrap();
+    let judged = hosts
+        .judge("build-01", &last, after(start, 1), at(1))
+        .unwrap();
     let [TimerKind::HostGone { reason }] = &judged.builds[..] else {
         panic!("{judged:?}");
     };
@@ -110,7 +114,7 @@ fn an_agent_that_stops_says_so_and_is_not_called_gone() {
     assert!(hosts.gone(after(start, 1000)).is_empty());
     assert!(
         !hosts
-            .judge(&last, after(start, 2), at(2))
+            .judge("build-01", &last, after(start, 2), at(2))
             .unwrap()
             .known
             .host
@@ -126,47 +130,10 @@ fn a_late_message_of_an_earlier_boot_is_not_believed() {
     let mut hosts = one_host(start);
     let mut newer = presence(1);
     newer.boot = Uuid::from_u128(2);
-    hosts.keep(hosts.judge(&newer, start, at(0)).unwrap().known);
+    hosts.keep(hosts.judge("build-01", &newer, start, at(0)).unwrap().known);
     let mut old = presence(1);
     old.stopping = true;
-    assert!(hosts.judge(&old, start, at(0)).is_none());
-}
-
-#[test]
-fn two_living_agents_of_one_name_are_reported_and_a_silent_one_is_succeeded() {
-    let start = Instant::now();
-    let mut hosts = one_host(start);
-    let second = hosts.judge(&presence(2), after(start, 5), at(5)).unwrap();
-    assert!(second.changed && second.rivals.is_some());
-    let reason = second.known.host.state_reason.clone().unwrap();
-    assert!(
-        reason.contains("two agents call themselves build-01"),
-        "{reason}"
-    );
-    assert_eq!(second.known.host.agent.as_deref(), Some("0000000000000001"));
-    hosts.keep(second.known);
-    let again = hosts.judge(&presence(2), after(start, 6), at(6)).unwrap();
-    assert!(!again.changed && again.rivals.is_none());
-    // The first falls silent: the second takes the name over.
-    let heir = hosts.judge(&presence(2), after(start, 25), at(25)).unwrap();
-    assert_eq!(heir.known.host.agent.as_deref(), Some("0000000000000002"));
-    assert_eq!(heir.known.host.state_reason, None);
-    // Or the second falls silent: the warning ends.
-    hosts.keep(
-        hosts
-            .judge(&presence(1), after(start, 10), at(10))
-            .unwrap()
-            .known,
-    );
-    hosts.keep(
-        hosts
-            .judge(&presence(1), after(start, 20), at(20))
-            .unwrap()
-            .known,
-    );
-    let alone = hosts.judge(&presence(1), after(start, 30), at(30)).unwrap();
-    assert!(alone.changed);
-    assert_eq!(alone.known.host.state_reason, None);
+    assert!(hosts.judge("build-01", &old, start, at(0)).is_none());
 }
 
 #[test]
@@ -175,16 +142,20 @@ fn one_event_under_way_is_no_backlog_and_two_presences_with_some_are() {
     let mut hosts = one_host(start);
     let mut busy = presence(1);
     busy.outbox.events = 4;
-    let first = hosts.judge(&busy, after(start, 10), at(10)).unwrap();
+    let first = hosts
+        .judge("build-01", &busy, after(start, 10), at(10))
+        .unwrap();
     assert!(!first.changed);
     hosts.keep(first.known);
     assert!(hosts.has_backlog("build-01"));
-    let second = hosts.judge(&busy, after(start, 20), at(20)).unwrap();
+    let second = hosts
+        .judge("build-01", &busy, after(start, 20), at(20))
+        .unwrap();
     assert!(second.changed);
     hosts.keep(second.known);
     assert!(
         hosts
-            .judge(&presence(1), after(start, 30), at(30))
+            .judge("build-01", &presence(1), after(start, 30), at(30))
             .unwrap()
             .changed
     );
@@ -222,7 +193,9 @@ fn builds_are_told_that_their_root_is_missing_and_back() {
     let start = Instant::now();
     let mut hosts = one_host(start);
     let tell = |hosts: &mut Hosts, state| {
-        let judged = hosts.judge(&with_root(state), start, at(0)).unwrap();
+        let judged = hosts
+            .judge("build-01", &with_root(state), start, at(0))
+            .unwrap();
         let told = words(&judged);
         hosts.keep(judged.known);
         told
@@ -249,6 +222,6 @@ fn a_root_that_vanished_while_the_host_was_gone_is_missing_when_it_is_back() {
     let gone = hosts.gone(after(start, 22)).pop().unwrap();
     hosts.keep(gone.known);
     let later = after(start, 60);
-    let judged = hosts.judge(&with_root(RootState::Missing), later, at(60));
+    let judged = hosts.judge("build-01", &with_root(RootState::Missing), later, at(60));
     assert_eq!(words(&judged.unwrap()), ["host_back", "root_missing"]);
 }
