@@ -265,3 +265,19 @@ fn a_finding_that_changes_nothing_is_not_stored() {
     let plan = plan(&back, &cache, &open_host, at(1)).unwrap();
     assert!(plan.events.is_empty() && plan.changes.is_empty());
 }
+
+#[test]
+fn a_message_that_is_twice_in_a_batch_is_one_row_and_one_that_contradicts_goes_along() {
+    let first = payload("w", 1, &phase("Scout", "1/7", "scouting"));
+    let other = payload("w", 1, &phase("Test", "4/7", "testing"));
+    let drafts = [draft(&first), draft(&first), draft(&other)];
+    let cache = cache_for(&drafts);
+    let plan = plan(&drafts, &cache, &open_host, at(0)).unwrap();
+    // Postgres refuses the second of one identity, and halving finds it.
+    assert_eq!(plan.events.len(), 2);
+    assert_eq!(
+        (plan.counts.folded, plan.counts.late, plan.counts.repeated),
+        (1, 1, 1)
+    );
+    assert_eq!(plan.changes[0].build.phase.as_deref(), Some("Scout"));
+}

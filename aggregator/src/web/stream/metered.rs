@@ -84,3 +84,24 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, repeat};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn too_many_bytes_are_an_error_once_and_time_gives_more() {
+        let mut metered = Metered::new(repeat(b'x'));
+        let mut piece = vec![0; 64 * 1024];
+        for _ in 0..4 {
+            metered.read_exact(&mut piece).await.unwrap();
+        }
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        metered.read_exact(&mut piece).await.unwrap();
+        let error = metered.read_exact(&mut piece).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
+        metered.read_exact(&mut piece).await.unwrap();
+    }
+}

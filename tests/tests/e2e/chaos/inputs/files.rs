@@ -49,7 +49,6 @@ const KEYS: [&str; 12] = [
 fn all() -> Vec<Hostile> {
     let good = fixtures::phase("hostile", "Scout", "1/7", "researching");
     let text = good.to_string();
-    let row = |value: &Value| Hostile::Row(value.to_string().into_bytes());
     let mut all = vec![Hostile::Link, Hostile::Pipe, Hostile::Directory];
     let odd = [
         json!(null),
@@ -83,6 +82,14 @@ fn all() -> Vec<Hostile> {
         bytes[at] = 0xff;
         all.push(Hostile::Flag(bytes));
     }
+    all.extend(extremes(&text));
+    all
+}
+
+/// Long, deep, in other encodings, and what is JSON but no state.
+fn extremes(text: &str) -> Vec<Hostile> {
+    let row = |value: &Value| Hostile::Row(value.to_string().into_bytes());
+    let mut all = Vec::new();
     let nested = |depth: usize| format!("{{\"n\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
     let many: BTreeMap<String, u64> = (0..20_000).map(|n| (format!("key {n}"), n)).collect();
     all.push(row(&json!(many)));
