@@ -10,13 +10,19 @@ use crate::stream::{Client, Seen};
 
 /// Between two tries; pages wait longer, tests have no time for that.
 const RETRY: Duration = Duration::from_millis(100);
-/// How often a connection is looked at for news.
+/// How often a connection is looked at for its end.
 const LOOK: Duration = Duration::from_millis(20);
+/// A server that takes a connection and says nothing is given up.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How a connection ended: the close code, or none when it just broke.
+pub type End = Option<u16>;
 
 /// Follows a stream until dropped.
 #[derive(Debug)]
 pub struct Follower {
     seen: Arc<Mutex<Seen>>,
+    ends: Arc<Mutex<Vec<End>>>,
     _task: JoinSet<()>,
 }
 
@@ -24,44 +30,62 @@ impl Follower {
     /// Follows the stream of the aggregator at `base`.
     #[must_use]
     pub fn start(base: &str) -> Self {
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        Self::begin(vec![base.to_owned()], Seen::default())
+    }
+
+    /// Follows one of these aggregators, and the next one when that cannot be
+    /// reached. Keeps what was shown and no frames, so that it may follow for hours.
+    #[must_use]
+    pub fn roam(bases: Vec<String>) -> Self {
+        let seen = Seen {
+            forgets: true,
+            ..Seen::default()
+        };
+        Self::begin(bases, seen)
+    }
+
+    fn begin(bases: Vec<String>, seen: Seen) -> Self {
+        let seen = Arc::new(Mutex::new(seen));
+        let ends = Arc::default();
         let mut task = JoinSet::new();
-        task.spawn(follow(base.to_owned(), Arc::clone(&seen)));
-        Self { seen, _task: task }
+        task.spawn(follow(bases, Arc::clone(&seen), Arc::clone(&ends)));
+        Self {
+            seen,
+            ends,
+            _task: task,
+        }
     }
 
     /// What was received so far, over all connections.
     #[must_use]
     pub fn seen(&self) -> Seen {
-        self.seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.seen).clone()
+    }
+
+    /// A look at what was received, without a copy.
+    pub fn look<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
+        look(&lock(&self.seen))
+    }
+
+    /// How its connections ended, oldest first.
+    #[must_use]
+    pub fn ends(&self) -> Vec<End> {
+        lock(&self.ends).clone()
     }
 }
 
-async fn follow(base: String, record: Arc<Mutex<Seen>>) {
-    loop {
-        let seen = record
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        // Nothing received yet: a first visit, not a resumption.
-        let connected = if seen.frames.is_empty() {
-            Client::try_open(&base).await
-        } else {
-            Client::resume(&base, seen).await
-        };
-        if let Ok(client) = connected {
-            loop {
-                let now = client.seen();
-                let over = now.over;
-                *record.lock().unwrap_or_else(PoisonError::into_inner) = now;
-                if over {
-                    break;
-                }
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn follow(bases: Vec<String>, record: Arc<Mutex<Seen>>, ends: Arc<Mutex<Vec<End>>>) {
+    for base in bases.iter().cycle() {
+        let connecting = Client::go_on(base, Arc::clone(&record));
+        if let Ok(Ok(client)) = tokio::time::timeout(CONNECT, connecting).await {
+            while !client.is_over() {
                 tokio::time::sleep(LOOK).await;
             }
+            lock(&ends).push(lock(&record).close_code);
         }
         tokio::time::sleep(RETRY).await;
     }

@@ -76,6 +76,12 @@ impl Nats {
         }
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.server.pid()
+    }
+
     /// Its address, without credentials.
     #[must_use]
     pub fn url(&self) -> String {

@@ -1,5 +1,10 @@
 //! Holds what was written against what was kept: nothing lost at the end,
-//! nothing doubled, nothing torn, nothing out of order.
+//! nothing doubled, nothing torn, nothing out of order. [`faults`] compares a few
+//! files document by document; [`TruthLog`] and [`Verdict`] judge load and faults
+//! by the promise: what stood for 250 ms is kept, once, in order, and shown.
+
+mod truth;
+mod verdict;
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,6 +12,9 @@ use serde_json::Value;
 
 use crate::db::{BuildRow, EventRow};
 use crate::writer::{DIRECTORY, PHASE, Project};
+
+pub use truth::{Away, Files, STOOD, TruthLog, Written};
+pub use verdict::{ContentRow, Shown, Verdict, reached, shown_by, verdict};
 
 /// What was written to one phase file, oldest first; each document holds a
 /// growing `count`.

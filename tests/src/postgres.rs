@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::process::{Pid, Signal, kill_process};
 use standalone::{PostgresOptions, PostgresServer};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Config, Error, NoTls};
@@ -66,6 +67,34 @@ impl Postgres {
     /// When the operating system does not tell its end.
     pub async fn kill(&mut self) {
         self.server.kill().await.expect("Postgres is gone");
+    }
+
+    /// `kill -9` of one of the processes that serve a connection of Phaseline.
+    /// Postgres then ends all of them and recovers by itself.
+    ///
+    /// # Errors
+    /// When there is none just now.
+    pub async fn kill_backend(&self, database: &Database) -> Result<(), String> {
+        let pid = database
+            .number(
+                "SELECT pid::bigint FROM pg_stat_activity WHERE application_name LIKE 'phaseline%' \
+                 AND datname = current_database() ORDER BY random() LIMIT 1",
+            )
+            .await?;
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        kill_process(pid.ok_or("no process id")?, Signal::KILL).map_err(|e| e.to_string())
+    }
+
+    /// Process id of its first process.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.server.pid()
+    }
+
+    /// Its Unix socket, as a target of a proxy.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.server.socket_dir().join(".s.PGSQL.5432")
     }
 
     /// A new, empty database, owned by the role that the aggregator uses.

@@ -72,6 +72,30 @@ impl Process {
         self.ended
     }
 
+    /// Directories and files that it watches, by inotify.
+    #[must_use]
+    pub fn watches(&self) -> usize {
+        let fdinfo = format!("/proc/{}/fdinfo", self.pid());
+        let files = std::fs::read_dir(fdinfo).into_iter().flatten().flatten();
+        files
+            .filter_map(|file| std::fs::read_to_string(file.path()).ok())
+            .map(|text| text.lines().filter(|l| l.starts_with("inotify wd:")).count())
+            .sum()
+    }
+
+    /// Its open file descriptors.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        let fds = std::fs::read_dir(format!("/proc/{}/fd", self.pid()));
+        fds.map_or(0, Iterator::count)
+    }
+
+    /// Its resident memory, KiB.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        resident_kib(self.pid())
+    }
+
     fn signal(&mut self, signal: Signal) {
         if self.ended().is_none()
             && let Ok(pid) = i32::try_from(self.child.id())
@@ -133,6 +157,15 @@ impl Drop for Process {
         }
         self.kill();
     }
+}
+
+/// Resident memory of a process, KiB; 0 when it has none.
+#[must_use]
+pub fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }
 
 /// One of the workspace's programs, found beside the running test executable.

@@ -2,7 +2,7 @@
 //! and merge patches by the letter of RFC 7396, keeps every frame, and notes
 //! each breach of the stream's promises.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::frame::{Frame, FrameType, Source};
 use serde_json::{Map, Value};
@@ -16,8 +16,16 @@ pub type Told = Map<String, Value>;
 /// Everything a connection, or a chain of resumed ones, has received.
 #[derive(Debug, Default, Clone)]
 pub struct Seen {
-    /// All frames, oldest first.
+    /// All frames, oldest first; none where they are not kept.
     pub frames: Vec<Frame<Value>>,
+    /// How many frames came.
+    pub received: u64,
+    /// Per build the `count` of its fields in the order in which it was shown: see [`crate::oracle`].
+    pub shown: BTreeMap<String, Vec<u64>>,
+    /// Frames are not kept: for hours under load.
+    pub forgets: bool,
+    /// Builds whose end was told.
+    pub completed: BTreeSet<String>,
     /// The builds as they stand.
     pub builds: BTreeMap<String, Told>,
     /// The hosts as they stand.
@@ -72,7 +80,21 @@ impl Seen {
             FrameType::HostUpdate => self.host(&frame.data),
             FrameType::Heartbeat | FrameType::Alert | FrameType::Log => {}
         }
-        self.frames.push(frame);
+        self.received += 1;
+        if !self.forgets {
+            self.frames.push(frame);
+        }
+    }
+
+    /// Notes which state of a build a person now sees.
+    fn show(&mut self, id: &str, build: &Value) {
+        let Some(count) = build["fields"]["count"].as_u64() else {
+            return;
+        };
+        let shown = self.shown.entry(id.to_owned()).or_default();
+        if shown.last() != Some(&count) {
+            shown.push(count);
+        }
     }
 
     /// `seq` grows with every change and never falls, but in a snapshot.
@@ -96,6 +118,7 @@ impl Seen {
         for build in data["builds"].as_array().into_iter().flatten() {
             let told = without_nulls(build);
             let id = build["id"].as_str().unwrap_or_default().to_owned();
+            self.show(&id, build);
             self.builds.insert(id, told);
         }
         for host in data["hosts"].as_array().cloned().unwrap_or_default() {
@@ -106,6 +129,7 @@ impl Seen {
     fn whole(&mut self, frame: &Frame<Value>) {
         let told = without_nulls(&frame.data);
         let id = frame.data["id"].as_str().unwrap_or_default().to_owned();
+        self.show(&id, &frame.data);
         if self
             .builds
             .insert(id.clone(), told.clone())
@@ -124,6 +148,7 @@ impl Seen {
             }
         }
         let id = frame.data["id"].as_str().unwrap_or_default().to_owned();
+        self.show(&id, &frame.data);
         let new = !self.builds.contains_key(&id);
         if new && !patch.contains_key("started_at") {
             self.breach(format!("a patch of {id}, which was never sent"));
@@ -141,10 +166,10 @@ impl Seen {
 
     fn complete(&mut self, frame: &Frame<Value>) {
         let id = &frame.data["id"];
-        let again = self
-            .of(FrameType::BuildComplete)
-            .any(|f| &f.data["id"] == id);
-        if again {
+        let first = self
+            .completed
+            .insert(id.as_str().unwrap_or_default().to_owned());
+        if !first {
             self.breach(format!("build_complete came twice for {id}"));
         }
         // It says nothing that the frame before it did not say; its `seq` is its own.

@@ -28,7 +28,7 @@ impl Client {
     /// # Panics
     /// When it is refused.
     pub async fn connect(base: &str, query: &str) -> Self {
-        Self::try_connect(base, query, Seen::default())
+        Self::try_connect(base, query, Arc::default())
             .await
             .unwrap_or_else(|e| panic!("the stream of {base}{query} is open to clients: {e}"))
     }
@@ -38,8 +38,29 @@ impl Client {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub async fn resume(base: &str, seen: Seen) -> Result<Self, tungstenite::Error> {
-        let query = format!("?since={}", seen.seq);
-        Self::try_connect(base, &query, seen).await
+        Self::go_on(base, Arc::new(Mutex::new(seen))).await
+    }
+
+    /// The same into a record that others look at too; empty, it is a first visit.
+    pub(crate) async fn go_on(
+        base: &str,
+        record: Arc<Mutex<Seen>>,
+    ) -> Result<Self, tungstenite::Error> {
+        let (seq, received) = {
+            let seen = lock(&record);
+            (seen.seq, seen.received)
+        };
+        let query = match received {
+            0 => String::new(),
+            _ => format!("?since={seq}"),
+        };
+        Self::try_connect(base, &query, record).await
+    }
+
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        lock(&self.seen).over
     }
 
     /// Connects for the first time, where the server may be down.
@@ -47,18 +68,22 @@ impl Client {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub async fn try_open(base: &str) -> Result<Self, tungstenite::Error> {
-        Self::try_connect(base, "", Seen::default()).await
+        Self::try_connect(base, "", Arc::default()).await
     }
 
-    async fn try_connect(base: &str, query: &str, seen: Seen) -> Result<Self, tungstenite::Error> {
+    async fn try_connect(
+        base: &str,
+        query: &str,
+        seen: Arc<Mutex<Seen>>,
+    ) -> Result<Self, tungstenite::Error> {
         let url = format!("{}/api/v1/stream{query}", base.replacen("http", "ws", 1));
         let (socket, _) = tokio_tungstenite::connect_async(url).await?;
         let (mut sink, mut source) = socket.split();
-        let seen = Arc::new(Mutex::new(Seen {
-            over: false,
-            close_code: None,
-            ..seen
-        }));
+        {
+            let mut seen = lock(&seen);
+            seen.over = false;
+            seen.close_code = None;
+        }
         let (outgoing, mut texts) = mpsc::channel::<Message>(OUTGOING);
         let mut tasks = JoinSet::new();
         let record = Arc::clone(&seen);

@@ -192,8 +192,14 @@ impl Aggregator {
     /// Starts one.
     #[must_use]
     pub fn start_without_waiting(nats: &Nats, database: &Database) -> Self {
+        Self::start_with(nats, database, &[])
+    }
+
+    /// Starts one with further settings.
+    #[must_use]
+    pub fn start_with(nats: &Nats, database: &Database, more: &[(&'static str, &str)]) -> Self {
         let port = ports::free();
-        let settings = vec![
+        let mut settings: Vec<(&'static str, OsString)> = vec![
             ("PHASELINE_NATS_URL", nats.url().into()),
             ("PHASELINE_NATS_USER", "aggregator".into()),
             (
@@ -207,6 +213,7 @@ impl Aggregator {
             ),
             ("PHASELINE_LISTEN", format!("127.0.0.1:{port}").into()),
         ];
+        settings.extend(more.iter().map(|(key, value)| (*key, value.into())));
         Self {
             process: launch("phaseline-aggregator", &settings),
             settings,
@@ -237,8 +244,15 @@ impl Aggregator {
 
     /// Starts it again, as it was, on its port.
     pub fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// The same with further settings, this time only.
+    pub fn restart_with(&mut self, more: &[(&'static str, &str)]) {
         self.process.kill();
-        self.process = launch("phaseline-aggregator", &self.settings);
+        let mut settings = self.settings.clone();
+        settings.extend(more.iter().map(|(key, value)| (*key, value.into())));
+        self.process = launch("phaseline-aggregator", &settings);
     }
 }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{Draft, Refusal};
 use super::duties::Duties;
 use super::leader::{Leader, Lost, Refused};
+use super::{FailPoint, abort_at_the_fail_point};
 use crate::alerts::About;
 use crate::metrics::Kind;
 use crate::nats::{self, MAX_BATCH};
@@ -210,6 +211,12 @@ impl Leader {
         duties: &mut Duties,
     ) -> Result<(), Interrupt> {
         self.metrics.writer.messages.inc_by(messages.len() as u64);
+        let fail_point = self.fail_point.next_batch();
+        if matches!(fail_point, FailPoint::AckFirst(_)) {
+            acknowledge(messages).await?;
+            let _ = self.nats.client.flush().await;
+            abort_at_the_fail_point();
+        }
         let mut drafts = Vec::with_capacity(messages.len());
         let mut dead = Vec::new();
         for (index, message) in messages.iter().enumerate() {
@@ -236,7 +243,9 @@ impl Leader {
         for letters in dead.chunks(MAX_LETTERS) {
             self.db.set_aside(letters).await.map_err(Lost::from)?;
         }
-        self.fail_point.after_commit();
+        if matches!(fail_point, FailPoint::AfterCommit(_)) {
+            abort_at_the_fail_point();
+        }
         if let Some(Ok(info)) = messages.last().map(Message::info) {
             duties.heard(info.pending, Instant::now());
             let pending = i64::try_from(info.pending).unwrap_or(i64::MAX);

@@ -71,31 +71,50 @@ pub(crate) struct WriterParts {
     pub fail_point: FailPoint,
 }
 
-/// For tests of "committed, then killed before the acknowledgement": with
-/// `PHASELINE_FAIL_POINT=after_commit:N` the process aborts there, at its Nth batch.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct FailPoint(Option<u32>);
+/// For tests, from `PHASELINE_FAIL_POINT`: the process aborts at its Nth batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum FailPoint {
+    /// None: the usual.
+    #[default]
+    Off,
+    /// `after_commit:N`: committed, then killed before the acknowledgement.
+    AfterCommit(u32),
+    /// `ack_first:N`: acknowledged, then killed before the commit. What must
+    /// never happen, so that a test can show what it would cost.
+    AckFirst(u32),
+}
 
 impl FailPoint {
     /// From the environment; anything else than the above is no fail point.
     #[must_use]
     pub(crate) fn from_environment() -> Self {
         let text = std::env::var("PHASELINE_FAIL_POINT").unwrap_or_default();
-        Self(
-            text.strip_prefix("after_commit:")
-                .and_then(|n| n.parse().ok()),
-        )
+        Self::read(&text).unwrap_or_default()
     }
 
-    fn after_commit(&mut self) {
-        if let Some(left) = &mut self.0 {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                tracing::warn!("aborting at the fail point PHASELINE_FAIL_POINT");
-                std::process::abort();
-            }
+    fn read(text: &str) -> Option<Self> {
+        let (name, batch) = text.split_once(':')?;
+        let batch = batch.parse().ok()?;
+        match name {
+            "after_commit" => Some(Self::AfterCommit(batch)),
+            "ack_first" => Some(Self::AckFirst(batch)),
+            _ => None,
         }
     }
+
+    /// One batch more; says where this one ends, if it does.
+    fn next_batch(&mut self) -> Self {
+        let (Self::AfterCommit(left) | Self::AckFirst(left)) = self else {
+            return Self::Off;
+        };
+        *left = left.saturating_sub(1);
+        if *left == 0 { *self } else { Self::Off }
+    }
+}
+
+fn abort_at_the_fail_point() -> ! {
+    tracing::warn!("aborting at the fail point PHASELINE_FAIL_POINT");
+    std::process::abort();
 }
 
 /// Runs until `stop`; a batch that has begun is committed and acknowledged first.

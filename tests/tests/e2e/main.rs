@@ -17,7 +17,6 @@ mod history;
 mod hostile;
 mod ingest;
 mod limits;
-mod nothing_lost;
 mod oracle;
 mod outage;
 mod pages;

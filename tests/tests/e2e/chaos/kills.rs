@@ -1,1 +1,0 @@
-//! Every part is killed at any moment.
