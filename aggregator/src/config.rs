@@ -13,6 +13,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use protocol::page::PrivateServer;
+use tokio::sync::watch;
 
 use crate::nats::NatsTarget;
 use crate::store::DatabaseTarget;
@@ -45,6 +47,8 @@ pub struct Config {
     pub host: String,
     /// Bearer token of producers' calls; none: they are only taken from this machine.
     pub ingest_token: Option<String>,
+    /// The servers that a launcher runs for us, for the pages.
+    pub servers: Vec<watch::Receiver<PrivateServer>>,
 }
 
 impl fmt::Debug for Config {
@@ -56,6 +60,7 @@ impl fmt::Debug for Config {
             .field("allowed_hosts", &self.allowed_hosts)
             .field("host", &self.host)
             .field("ingest_token", &self.ingest_token.as_ref().map(|_| "***"))
+            .field("servers", &self.servers)
             .finish()
     }
 }
@@ -71,6 +76,7 @@ impl Config {
             allowed_hosts: Vec::new(),
             host: check::machine_name(),
             ingest_token: None,
+            servers: Vec::new(),
         }
     }
 }

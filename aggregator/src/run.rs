@@ -64,6 +64,7 @@ pub async fn run(
         nats: nats.clone(),
         store: store.clone(),
         leadership,
+        servers: config.servers.clone(),
     });
     // Everything below ends with it; a part that fails ends the rest.
     let ending = stop.child_token();
@@ -107,6 +108,16 @@ pub async fn run(
         retention: config.retention,
         fail_point: FailPoint::from_environment(),
     };
+    let freshness = live::watch_freshness(
+        Arc::clone(&hub),
+        nats.clone(),
+        config.servers,
+        ending.clone(),
+    );
+    parts.spawn(async {
+        freshness.await;
+        Ok(())
+    });
     parts.spawn(work(writer, hub, leads, ending.clone()));
 
     let outcome = wait(&mut parts, &ending).await;

@@ -47,6 +47,7 @@ function received(frame) {
   const sent = parse(frame.timestamp);
   if (sent !== null) check(sent);
   const change = store.apply(frame);
+  if (frame.type === "heartbeat") status.stale(frame.data.stale ?? null);
   status.heard(serverNow());
   if (change.missing) void fetchMissing(change.missing);
   if (frame.type === "build_complete" && frame.source === "event") ended(frame.data.id);

@@ -10,6 +10,7 @@ export class Status {
   #connection;
   #fallback = "off";
   #asOf;
+  #stale = null;
   #el = document.getElementById("connection");
   #banner = document.getElementById("banner");
 
@@ -31,17 +32,31 @@ export class Status {
     this.draw();
   }
 
+  /** The server itself hears nothing new: why, and since when. Null: it does. */
+  stale(stale) {
+    this.#stale = stale;
+    this.draw();
+  }
+
   draw() {
     const { state } = this.#connection;
     setAttr(root, "data-connection", state);
+    const stale = state === "live" && this.#stale;
     setAttr(root, "data-fallback", this.#fallback);
+    setAttr(root, "data-stale", stale ? "yes" : null);
     const text = this.#el.querySelector("[data-f=connection]");
-    setText(text, this.#word(state));
+    setText(text, stale ? "stale" : this.#word(state));
     setHidden(this.#el.querySelector("[data-action=retry]"), state !== "reconnecting");
-    setHidden(this.#banner, state !== "lost");
+    setHidden(this.#banner, state !== "lost" && !stale);
+    setHidden(this.#banner.querySelector("[data-action=retry]"), Boolean(stale));
+    if (stale) setText(this.#banner.querySelector("[data-f=banner]"), this.#staleSentence(stale));
     if (state === "lost") setText(this.#banner.querySelector("[data-f=banner]"), this.#sentence());
     const title = state === "live" ? "Changes arrive as they happen" : `Values as of ${clockSeconds(this.#asOf)}`;
     setAttr(this.#el, "title", title);
+  }
+
+  #staleSentence({ reason, last_seen_at: lastSeen }) {
+    return `Stale: ${reason}. Everything here was last seen at ${clockSeconds(Date.parse(lastSeen))}; news comes by itself when it is back.`;
   }
 
   #seconds() {

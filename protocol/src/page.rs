@@ -143,6 +143,38 @@ pub struct Readiness {
     /// As `/api/v1/alerts`.
     #[serde(default)]
     pub alerts: Vec<Alert>,
+    /// Why what is shown may be old; null while it is up to date.
+    #[serde(default)]
+    pub stale: Option<Stale>,
+    /// The servers that `phaseline up` runs; empty elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<PrivateServer>,
+}
+
+/// What is shown may be old.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Stale {
+    /// For people.
+    pub reason: String,
+    /// Until then it was right: when the writer was last heard.
+    pub last_seen_at: Timestamp,
+}
+
+/// A server that `phaseline up` runs, and starts again when it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PrivateServer {
+    /// `nats-server` or `Postgres`.
+    pub name: String,
+    /// It was started and has not ended.
+    pub running: bool,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// How it ended last, or why it cannot be started now; null while it never ended.
+    pub last_end: Option<String>,
+    /// When that was.
+    pub last_end_at: Option<Timestamp>,
 }
 
 /// Which builds a listing shows.

@@ -1,10 +1,13 @@
 //! Keeps a private server alive: one that ends by itself is started again,
-//! with growing pauses when that does not help.
+//! with growing pauses when that does not help, and the pages say so.
 
 use std::process::ExitStatus;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
+use protocol::Timestamp;
+use protocol::page::PrivateServer;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -54,20 +57,50 @@ impl Server for PostgresServer {
     }
 }
 
+/// What the pages say of a server that was just started.
+pub(crate) fn started<S: Server>() -> watch::Sender<PrivateServer> {
+    watch::Sender::new(PrivateServer {
+        name: S::NAME.to_owned(),
+        running: true,
+        restarts: 0,
+        last_end: None,
+        last_end_at: None,
+    })
+}
+
 /// Runs until told to stop, then ends the server in order.
-pub(crate) async fn supervise<S: Server>(mut server: S, stop: CancellationToken) -> Result<()> {
+pub(crate) async fn supervise<S: Server>(
+    mut server: S,
+    told: watch::Sender<PrivateServer>,
+    stop: CancellationToken,
+) -> Result<()> {
     // Dropping the work in the middle of a start kills the half-started server.
-    stop.run_until_cancelled(keep_alive(&mut server)).await;
+    stop.run_until_cancelled(keep_alive(&mut server, &told))
+        .await;
     server.stop().await
 }
 
-async fn keep_alive<S: Server>(server: &mut S) {
+fn tell_end(told: &watch::Sender<PrivateServer>, why: String) {
+    told.send_modify(|server| {
+        server.running = false;
+        server.last_end = Some(why);
+        server.last_end_at = Some(Timestamp::from_system_time(SystemTime::now()));
+    });
+}
+
+async fn keep_alive<S: Server>(server: &mut S, told: &watch::Sender<PrivateServer>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let since = Instant::now();
         match server.wait().await {
-            Ok(status) => tracing::warn!("the private {} ended with {status}", S::NAME),
-            Err(error) => tracing::error!("{error:#}"),
+            Ok(status) => {
+                tracing::warn!("the private {} ended with {status}", S::NAME);
+                tell_end(told, format!("it ended with {status}"));
+            }
+            Err(error) => {
+                tracing::error!("{error:#}");
+                tell_end(told, format!("{error:#}"));
+            }
         }
         if since.elapsed() > STABLE {
             pause = FIRST_PAUSE;
@@ -77,13 +110,20 @@ async fn keep_alive<S: Server>(server: &mut S) {
             pause = (pause * 2).min(LONGEST_PAUSE);
             match server.restart().await {
                 Ok(()) => break,
-                Err(error) => tracing::error!(
-                    retry_in_ms = pause.as_millis(),
-                    "failed to restart the private {}: {error:#}",
-                    S::NAME
-                ),
+                Err(error) => {
+                    tracing::error!(
+                        retry_in_ms = pause.as_millis(),
+                        "failed to restart the private {}: {error:#}",
+                        S::NAME
+                    );
+                    tell_end(told, format!("failed to start: {error:#}"));
+                }
             }
         }
+        told.send_modify(|server| {
+            server.running = true;
+            server.restarts += 1;
+        });
         tracing::info!("the private {} runs again", S::NAME);
     }
 }
@@ -131,8 +171,14 @@ mod tests {
             lives: 2,
             stop: stop.clone(),
         };
-        supervise(fake, stop).await.unwrap();
+        let told = started::<Fake<'_>>();
+        let page = told.subscribe();
+        supervise(fake, told, stop).await.unwrap();
         // Two ends, and one restart that failed first.
         assert_eq!(calls.get(), (3, true));
+        let page = page.borrow();
+        assert_eq!((page.running, page.restarts), (true, 2));
+        let end = page.last_end.as_deref().unwrap_or_default();
+        assert!(end.starts_with("failed to start"), "{end}");
     }
 }

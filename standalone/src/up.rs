@@ -18,7 +18,7 @@ use crate::lock::DirLock;
 use crate::nats_server::{self, create_private_dir};
 use crate::runtime_file::RuntimeFile;
 use crate::settings::UpConfig;
-use crate::supervise::supervise;
+use crate::supervise::{started, supervise};
 use crate::{NatsOptions, NatsServer, PostgresOptions, PostgresServer, postgres_bin};
 
 /// The agent has at most one message to send; together with the next two all ends within 10 s.
@@ -164,7 +164,9 @@ impl Parts {
         postgres: PostgresServer,
     ) -> Self {
         let tasks = TaskTracker::new();
-        let aggregator_config = aggregator_config(config, &nats, &postgres);
+        let mut aggregator_config = aggregator_config(config, &nats, &postgres);
+        let (nats_told, postgres_told) = (started::<NatsServer>(), started::<PostgresServer>());
+        aggregator_config.servers = vec![nats_told.subscribe(), postgres_told.subscribe()];
         let servers_stop = CancellationToken::new();
         Self {
             aggregator: Part::start(&tasks, "aggregator", |ready, stop| {
@@ -173,10 +175,10 @@ impl Parts {
             agent: None,
             servers: [
                 tasks
-                    .spawn(supervise(nats, servers_stop.clone()))
+                    .spawn(supervise(nats, nats_told, servers_stop.clone()))
                     .abort_handle(),
                 tasks
-                    .spawn(supervise(postgres, servers_stop.clone()))
+                    .spawn(supervise(postgres, postgres_told, servers_stop.clone()))
                     .abort_handle(),
             ],
             servers_stop,

@@ -79,7 +79,11 @@ impl Process {
         let files = std::fs::read_dir(fdinfo).into_iter().flatten().flatten();
         files
             .filter_map(|file| std::fs::read_to_string(file.path()).ok())
-            .map(|text| text.lines().filter(|l| l.starts_with("inotify wd:")).count())
+            .map(|text| {
+                text.lines()
+                    .filter(|l| l.starts_with("inotify wd:"))
+                    .count()
+            })
             .sum()
     }
 

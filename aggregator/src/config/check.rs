@@ -72,6 +72,7 @@ impl Settings {
                 let database = DatabaseTarget { url, password };
                 check_database(&database)?;
                 Some(Config {
+                    servers: Vec::new(),
                     nats,
                     database,
                     retention,

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use protocol::page::Stale;
 use protocol::{Build, Host, Timestamp};
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
@@ -41,6 +42,7 @@ pub(crate) struct Hub {
     pub(super) news: broadcast::Sender<News>,
     loaded: watch::Sender<bool>,
     beacon: watch::Sender<Option<Instant>>,
+    stale: watch::Sender<Option<Stale>>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -56,6 +58,7 @@ impl Hub {
             news: broadcast::Sender::new(ring),
             loaded: watch::Sender::new(false),
             beacon: watch::Sender::new(None),
+            stale: watch::Sender::new(None),
             metrics,
         }
     }
@@ -85,6 +88,23 @@ impl Hub {
 
     pub(super) fn heard_beacon(&self) {
         self.beacon.send_replace(Some(Instant::now()));
+    }
+
+    /// Why what is shown may be old; none while it is up to date.
+    pub(crate) fn stale(&self) -> watch::Receiver<Option<Stale>> {
+        self.stale.subscribe()
+    }
+
+    /// Whoever is told already is not told again.
+    pub(super) fn set_stale(&self, stale: Option<Stale>) {
+        let reason = |stale: &Option<Stale>| stale.as_ref().map(|stale| stale.reason.clone());
+        self.stale.send_if_modified(|told| {
+            let news = reason(told) != reason(&stale);
+            if news {
+                *told = stale;
+            }
+            news
+        });
     }
 
     /// What a snapshot holds, for the pages; none before the first load.

@@ -7,6 +7,7 @@ mod change;
 mod conflate;
 mod filter;
 mod follow;
+mod freshness;
 mod hub;
 mod incoming;
 mod join;
@@ -16,12 +17,18 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 pub(crate) use change::{News, OutFrame, encode};
 pub(crate) use conflate::Conflator;
 pub(crate) use filter::Filter;
 pub(crate) use follow::follow;
+pub(crate) use freshness::{Servers, watch_freshness};
 pub(crate) use hub::{Hub, now};
 pub(crate) use join::Joined;
+
+/// A leader speaks every 5 s; after two missed words nobody leads.
+pub(crate) const LEADER_SILENT: Duration = Duration::from_secs(11);
 
 /// Builds in memory and in a snapshot: what a person can still look over, and
 /// some 3 MB. Beyond it the oldest are left out and the snapshot says `truncated`.

@@ -14,13 +14,11 @@ use tokio::time::timeout;
 use super::App;
 use super::error::ApiError;
 use crate::alerts::{About, Alerts};
-use crate::live::Hub;
+use crate::live::{Hub, LEADER_SILENT, Servers};
 use crate::nats::Nats;
 use crate::store::Store;
 use crate::writer::Leadership;
 
-/// A leader speaks every 5 s; after two missed words nobody leads.
-const LEADER_SILENT: Duration = Duration::from_secs(11);
 /// Between two questions at start, when only the stream can still be missing.
 const ALMOST_READY: Duration = Duration::from_millis(20);
 /// What each part has to answer.
@@ -33,6 +31,8 @@ pub(crate) struct Health {
     pub(crate) store: Store,
     pub(crate) leadership: watch::Receiver<Leadership>,
     pub(crate) alerts: Arc<Alerts>,
+    /// Those of `phaseline up`.
+    pub(crate) servers: Servers,
 }
 
 impl Health {
@@ -70,6 +70,8 @@ impl Health {
             seq: self.hub.seq(),
             dead_letters,
             alerts: self.alerts.all(),
+            stale: self.hub.stale().borrow().clone(),
+            servers: self.servers.iter().map(|s| s.borrow().clone()).collect(),
         }
     }
 

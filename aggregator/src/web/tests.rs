@@ -36,6 +36,7 @@ async fn app() -> App {
     let (_, leadership) = watch::channel(Leadership::None);
     let health = Arc::new(Health {
         alerts: Arc::default(),
+        servers: Vec::new(),
         hub: Arc::clone(&hub),
         nats,
         store: store.clone(),

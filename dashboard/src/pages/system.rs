@@ -1,11 +1,13 @@
 //! `/system`: whether the parts do their work, and what they set aside.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use protocol::Timestamp;
-use protocol::page::{Alert, DeadLetter, RouteStatus};
+use protocol::page::{Alert, DeadLetter, PrivateServer, RouteStatus};
 
 use super::{Shell, now, page};
 use crate::source::Source;
@@ -42,7 +44,7 @@ struct Part {
     name: &'static str,
     class: &'static str,
     text: String,
-    about: &'static str,
+    about: Cow<'static, str>,
 }
 
 /// Something that is wrong, or was.
@@ -75,13 +77,15 @@ pub(crate) async fn show<S: Source>(State(source): State<S>) -> Response {
             name: "NATS",
             class: connected(&readiness.nats),
             text: text::line(&readiness.nats, text::NAME_CHARS),
-            about: "carries events from the hosts; without it they wait in the agents' outboxes",
+            about: "carries events from the hosts; without it they wait in the agents' outboxes"
+                .into(),
         },
         Part {
             name: "Postgres",
             class: connected(&readiness.postgres),
             text: text::line(&readiness.postgres, text::NAME_CHARS),
-            about: "the record; without it events wait in NATS and pages show what was known",
+            about: "the record; without it events wait in NATS and pages show what was known"
+                .into(),
         },
         Part {
             name: "Writer",
@@ -91,13 +95,13 @@ pub(crate) async fn show<S: Source>(State(source): State<S>) -> Response {
                 "ok"
             },
             text: leadership(&readiness.leadership),
-            about: "exactly one server writes; another takes over when it is gone",
+            about: "exactly one server writes; another takes over when it is gone".into(),
         },
         Part {
             name: "Waiting in the stream",
             class: if lag.is_none() { "idle" } else { "ok" },
             text: lag.map_or_else(|| format::UNKNOWN.to_owned(), |n| plural(n, "event")),
-            about: "received from the hosts, not yet committed",
+            about: "received from the hosts, not yet committed".into(),
         },
         Part {
             name: "Set aside",
@@ -107,15 +111,19 @@ pub(crate) async fn show<S: Source>(State(source): State<S>) -> Response {
                 Some(_) => "warn",
             },
             text: dead.map_or_else(|| format::UNKNOWN.to_owned(), |n| plural(n, "message")),
-            about: "messages that could not become events; listed below",
+            about: "messages that could not become events; listed below".into(),
         },
         Part {
             name: "Newest change",
             class: "ok",
             text: format!("#{}", readiness.seq),
-            about: "position in the order of all changes",
+            about: "position in the order of all changes".into(),
         },
     ];
+    let parts = parts
+        .into_iter()
+        .chain(readiness.servers.iter().map(private_server))
+        .collect();
     let template = SystemPage {
         shell: Shell::new("System · Phaseline", "system", now),
         ready: readiness.ready,
@@ -126,6 +134,32 @@ pub(crate) async fn show<S: Source>(State(source): State<S>) -> Response {
         letters: letters.map(|all| all.iter().map(letter).collect()),
     };
     page(StatusCode::OK, &template)
+}
+
+/// A server that `phaseline up` runs.
+fn private_server(server: &PrivateServer) -> Part {
+    let end = server.last_end.as_deref().unwrap_or("it never ended");
+    let at = server
+        .last_end_at
+        .map(|at| format::exact_ms(&at.as_millis()));
+    let at = at.map_or_else(String::new, |at| format!(", at {at}"));
+    let again = plural(server.restarts, "restart");
+    Part {
+        name: match server.name.as_str() {
+            "Postgres" => "Private Postgres",
+            _ => "Private nats-server",
+        },
+        class: match (server.running, server.restarts) {
+            (false, _) => "bad",
+            (true, 0) => "ok",
+            (true, _) => "warn",
+        },
+        text: match server.running {
+            true => format!("runs, {again}"),
+            false => format!("is started again, {again}"),
+        },
+        about: format!("kept alive by phaseline up; last end: {end}{at}").into(),
+    }
 }
 
 fn plural(n: u64, word: &str) -> String {

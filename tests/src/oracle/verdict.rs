@@ -261,7 +261,10 @@ pub fn reached(goal: &BTreeMap<String, u64>, have: &BTreeMap<String, u64>) -> Re
     if missing.is_empty() {
         return Ok(());
     }
-    let have: Vec<_> = missing.iter().map(|(project, _)| have.get(*project)).collect();
+    let have: Vec<_> = missing
+        .iter()
+        .map(|(project, _)| have.get(*project))
+        .collect();
     Err(format!("{missing:?} and more are not there, but {have:?}"))
 }
 

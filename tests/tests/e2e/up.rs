@@ -133,6 +133,68 @@ async fn a_written_file_reaches_the_api_and_everything_ends_with_the_launcher() 
     again.no_children_left().await;
 }
 
+/// Kills the private server whose command line contains this.
+fn kill_private(up: &Up, name: &str) {
+    let pid = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(Result::ok)
+        .find_map(|entry| {
+            let cwd = std::fs::read_link(entry.path().join("cwd")).ok()?;
+            let comm = std::fs::read_to_string(entry.path().join("comm")).ok()?;
+            let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
+            let parent = format!("PPid:\t{}\n", up.process.pid());
+            let ours = cwd.starts_with(&up.state) && status.contains(&parent);
+            (ours && comm.trim() == name)
+                .then(|| entry.file_name().into_string().ok()?.parse().ok())?
+        });
+    let pid = rustix::process::Pid::from_raw(pid.unwrap_or_else(|| panic!("no {name} runs")));
+    rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::KILL).unwrap();
+}
+
+#[tokio::test]
+async fn a_private_server_that_dies_is_started_again_and_the_page_says_so() {
+    let (watch, state) = (scratch::directory("home"), scratch::directory("up"));
+    let mut up = Up::start(&watch, &state);
+    up.ready().await;
+    let project = Project::create(up.watch.join("survives"));
+    let id = project.build_id("launcher", 1);
+    let api = Api::new(up.base.clone());
+    for (round, (name, shown)) in [
+        ("nats-server", "Private nats-server"),
+        ("postgres", "Private Postgres"),
+        ("nats-server", "Private nats-server"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        kill_private(&up, name);
+        project.phase(&fixtures::numbered("survives", round as u64));
+        let detail = format!("step {round}");
+        eventually("the change after the restart", async || {
+            let build = api.build(&id).await?;
+            check(build.detail.as_deref() == Some(&detail), || {
+                format!("{build:?}")
+            })
+        })
+        .await;
+        let restarts = match round {
+            2 => "2 restarts",
+            _ => "1 restart",
+        };
+        eventually("the page says what happened", async || {
+            let page = api.get("/system").await?.body;
+            let row = page.split("<tr>").find(|row| row.contains(shown));
+            let row = row.ok_or_else(|| format!("no {shown} on {page}"))?;
+            check(row.contains(restarts) && row.contains("signal: 9"), || {
+                row.to_owned()
+            })
+        })
+        .await;
+    }
+    let status = up.process.stop().await;
+    assert!(status.success(), "{status}: {}", up.process.tail());
+}
+
 #[tokio::test]
 async fn a_second_launcher_on_the_same_data_is_refused_in_plain_words() {
     let (watch, state) = (scratch::directory("home"), scratch::directory("up"));

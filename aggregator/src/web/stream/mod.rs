@@ -47,7 +47,8 @@ struct Wishes {
 /// First a `snapshot` (or, with `since`, what was missed as `build`, `host_update` and `build_complete`, then a
 /// `heartbeat`), then only changes: `build_update` is a JSON merge patch (RFC 7396) of the build as last sent,
 /// `build` a whole one. `seq` says: everything up to it that concerns this connection has been sent; pass the last
-/// one as `since` to go on after a break. `heartbeat` comes after 15 s of silence. A client may send
+/// one as `since` to go on after a break. `heartbeat` comes after 15 s of silence,
+/// and at once when the values become old or current again (`data.stale`: `reason` and `last_seen_at`). A client may send
 /// `{"type":"rate","per_second":N}`: each build is then sent at most N times a second (0.1 to 50); failures,
 /// completions and changed to-do lists never wait.
 #[utoipa::path(

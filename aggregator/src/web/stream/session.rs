@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::page::Stale;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +53,7 @@ pub(super) struct Session<S> {
     talk: Talk,
     first: Option<Vec<OutFrame>>,
     inbound: Inbound,
+    stale: watch::Receiver<Option<Stale>>,
     silent_since: Instant,
     ping_at: Instant,
     unanswered: u32,
@@ -59,12 +62,14 @@ pub(super) struct Session<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) fn new(socket: Socket<S>, hub: Arc<Hub>, wishes: Wishes, joined: Joined) -> Self {
         let now = Instant::now();
+        let stale = hub.stale();
         let (talk, first) = Talk::begin(hub, wishes, joined, now);
         Self {
             socket,
             talk,
             first: Some(first),
             inbound: Inbound::new(now),
+            stale,
             silent_since: now,
             ping_at: now + PING_EVERY,
             unanswered: 0,
@@ -121,6 +126,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             news = self.talk.news.recv() => {
                 let frames = self.talk.take(news);
                 self.send(frames).await?;
+            }
+            // The hub lives as long as the program.
+            Ok(()) = self.stale.changed() => {
+                let heartbeat = self.talk.heartbeat();
+                self.send(vec![heartbeat]).await?;
             }
             () = sleep_until(wake) => self.wake(Instant::now()).await?,
         }

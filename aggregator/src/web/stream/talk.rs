@@ -46,8 +46,8 @@ impl Talk {
             seen: joined.seq,
             sent: joined.seq,
         };
-        if joined.resumed {
-            // Says that this is all, and what time it is here.
+        if joined.resumed || talk.hub.stale().borrow().is_some() {
+            // Says that this is all, what time it is here, and what the values are worth.
             frames.push(talk.heartbeat());
         }
         (talk, frames)
@@ -62,13 +62,17 @@ impl Talk {
         self.conflator.set_rate(per_second);
     }
 
-    /// There is nothing to say, and how far everything has been said.
+    /// There is nothing to say, how far everything has been said, and whether it is up to date.
     pub(super) fn heartbeat(&self) -> OutFrame {
         let (kind, seq) = (FrameType::Heartbeat, self.sent);
+        let data = match &*self.hub.stale().borrow() {
+            Some(stale) => json!({ "stale": stale }),
+            None => json!({}),
+        };
         OutFrame {
             kind,
             seq,
-            text: encode(kind, &json!({}), now(), Source::Sync, seq),
+            text: encode(kind, &data, now(), Source::Sync, seq),
         }
     }
 

@@ -144,5 +144,7 @@ async fn an_aggregator_that_stops_in_order_is_asked_for_nothing_twice() {
     let repeated = "phaseline_writer_events_total{kind=\"repeated\"}";
     assert!(matches!(other.metric(repeated).await, Err(_) | Ok(0.0)));
     system.aggregators[0].restart();
-    judged(&system, &truth, &project).await.assert_faultless("stopped in order");
+    judged(&system, &truth, &project)
+        .await
+        .assert_faultless("stopped in order");
 }

@@ -102,6 +102,7 @@ async fn pause(rng: &mut StdRng, limit_ms: u64) {
 
 /// Brings back all that is down; the time counts for the one that was killed last.
 async fn revive(fleet: &mut Fleet, down: &mut Vec<Part>) {
+    eprintln!("kills: back: {down:?}");
     let Some(last) = down.last().copied() else {
         return;
     };
@@ -121,9 +122,11 @@ async fn end_between_commit_and_ack(fleet: &mut Fleet, rng: &mut StdRng) {
     fleet.system.aggregators[0].ready().await;
     fleet.kill(Part::Aggregator(1)).await;
     let victim = &mut fleet.system.aggregators[0].process;
-    eventually_within(DEADLINE, "the aggregator ends at its fail point", async || {
-        victim.ended().ok_or_else(|| "it still runs".to_owned())
-    })
+    eventually_within(
+        DEADLINE,
+        "the aggregator ends at its fail point",
+        async || victim.ended().ok_or_else(|| "it still runs".to_owned()),
+    )
     .await;
     fleet.revive(Part::Aggregator(1)).await;
     fleet.converges(Part::Aggregator(1)).await;
