@@ -9,7 +9,9 @@ use crate::api::Api;
 use crate::follower::Follower;
 use crate::load::{Load, Rate};
 use crate::oracle::{TruthLog, Verdict, reached, shown_by, verdict};
-use crate::system::{Aggregator, System};
+use crate::postgres::Postgres;
+use crate::proxy::Proxy;
+use crate::system::{Agent, Aggregator, HOST, System};
 use crate::wait::{self, check, eventually_within};
 use crate::writer::Project;
 
@@ -50,12 +52,73 @@ pub struct Fleet {
     watches: usize,
 }
 
+/// The network between the parts.
+#[derive(Debug)]
+pub struct Wires {
+    /// Agent to nats-server.
+    pub agent: Proxy,
+    /// Both aggregators to nats-server.
+    pub aggregators: Proxy,
+    /// Both aggregators to Postgres.
+    pub postgres: Proxy,
+    /// A browser to the first aggregator.
+    pub browser: Proxy,
+}
+
 impl Fleet {
     /// Starts everything with so many files, none written yet.
     pub async fn start(files: usize) -> Self {
         let mut system = System::start_with_own_postgres().await;
         let second = Aggregator::start(&system.nats, &system.database).await;
         system.aggregators.push(second);
+        Self::of(system, files).await
+    }
+
+    /// The same with a network between the parts that can be broken. The third
+    /// browser goes through it.
+    ///
+    /// # Panics
+    /// When a part does not start.
+    pub async fn start_wired(files: usize) -> (Self, Wires) {
+        let mut system = System::bare_with_own_postgres().await;
+        let broker = system.nats.url().replace("nats://", "");
+        let socket = system.postgres.as_ref().map(Postgres::socket);
+        let socket = socket.expect("its own Postgres").display().to_string();
+        let (agent, aggregators) = (Proxy::start(&broker).await, Proxy::start(&broker).await);
+        let postgres = Proxy::start(&socket).await;
+        let nats_url = format!("nats://{}", aggregators.address());
+        let database_url = system.database.url_over_tcp(postgres.port());
+        for _ in 0..2 {
+            let settings = [
+                ("PHASELINE_NATS_URL", nats_url.as_str()),
+                ("PHASELINE_DATABASE_URL", &database_url),
+            ];
+            let aggregator = Aggregator::start_with(&system.nats, &system.database, &settings);
+            aggregator.ready().await;
+            system.aggregators.push(aggregator);
+        }
+        let nats_url = format!("nats://{}", agent.address());
+        system.agents.push(Agent::start_with(
+            HOST,
+            system.watch.clone().into_os_string(),
+            &system.nats,
+            &[("PHASELINE_NATS_URL", &nats_url)],
+        ));
+        system.host_is(HOST, "up").await;
+        let browser = system.aggregators[0].base().replace("http://", "");
+        let browser = Proxy::start(&browser).await;
+        let mut fleet = Self::of(system, files).await;
+        fleet.followers[2] = Follower::roam(vec![format!("http://{}", browser.address())]);
+        let wires = Wires {
+            agent,
+            aggregators,
+            postgres,
+            browser,
+        };
+        (fleet, wires)
+    }
+
+    async fn of(system: System, files: usize) -> Self {
         let project = |number| system.project(&format!("work/p{number:03}"));
         let projects: Vec<Project> = (0..files).map(project).collect();
         let bases: Vec<String> = system.aggregators.iter().map(Aggregator::base).collect();
@@ -120,7 +183,7 @@ impl Fleet {
         }
     }
 
-    fn own_postgres(&mut self) -> &mut crate::postgres::Postgres {
+    fn own_postgres(&mut self) -> &mut Postgres {
         self.system.postgres.as_mut().expect("its own Postgres")
     }
 
@@ -134,8 +197,16 @@ impl Fleet {
             Part::Aggregator(index) => self.system.aggregators[index].restart(),
             Part::Nats => self.system.nats.up().await,
             Part::Postmaster => self.own_postgres().up().await,
-            // Postgres itself brings the others back.
-            Part::Backend => {}
+            // Postgres itself ends the others, recovers and takes connections again.
+            Part::Backend => {
+                let since = Instant::now();
+                wait::eventually("Postgres recovers", async || {
+                    self.system.database.number("SELECT 1::bigint").await
+                })
+                .await;
+                let seconds = since.elapsed().as_secs_f64();
+                eprintln!("Postgres itself took {seconds:.1} s to recover");
+            }
         }
     }
 

@@ -142,6 +142,18 @@ impl Database {
         self.url.clone()
     }
 
+    /// The same over TCP on this port of 127.0.0.1: that of a proxy before the socket.
+    ///
+    /// # Panics
+    /// When the address has no socket directory.
+    #[must_use]
+    pub fn url_over_tcp(&self, port: u16) -> String {
+        let mut parts = self.url.split(' ');
+        let rest = parts.by_ref().filter(|part| !part.starts_with("host="));
+        let rest: Vec<&str> = rest.filter(|part| !part.starts_with("port=")).collect();
+        format!("host=127.0.0.1 port={port} {}", rest.join(" "))
+    }
+
     /// For `PHASELINE_DATABASE_PASSWORD_FILE`.
     #[must_use]
     pub fn password_file(&self) -> PathBuf {

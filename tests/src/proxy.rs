@@ -1,10 +1,14 @@
-//! A TCP proxy that cuts and restores the network on purpose, between any two
-//! parts: passes, holds back every byte, or closes and refuses.
+//! A TCP proxy that breaks the network on purpose, between any two parts:
+//! passes, delays, swallows what goes in one direction or in both, or closes
+//! and refuses.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -18,10 +22,34 @@ const CHUNK: usize = 64 * 1024;
 pub enum Network {
     /// Everything passes.
     Up,
+    /// Everything passes, each piece so much later.
+    Slow(Duration),
     /// Connections stay open and no byte passes: a pulled cable.
     Stalled,
+    /// What clients send stays on the way; answers pass.
+    NoRequests,
+    /// What the server sends stays on the way; requests pass.
+    NoAnswers,
     /// Every connection is closed and new ones are closed at once.
     Cut,
+}
+
+/// Where bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    ToServer,
+    ToClient,
+}
+
+impl Network {
+    fn lets_through(self, direction: Direction) -> bool {
+        match self {
+            Self::Up | Self::Slow(_) => true,
+            Self::Stalled | Self::Cut => false,
+            Self::NoRequests => direction == Direction::ToClient,
+            Self::NoAnswers => direction == Direction::ToServer,
+        }
+    }
 }
 
 /// A proxy on a port of its own; ends when dropped.
@@ -29,11 +57,12 @@ pub enum Network {
 pub struct Proxy {
     port: u16,
     network: watch::Sender<Network>,
+    accepted: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
 impl Proxy {
-    /// Before `target`, e.g. `127.0.0.1:4222`.
+    /// Before `target`, e.g. `127.0.0.1:4222`, or the path of a Unix socket.
     ///
     /// # Panics
     /// When its port is taken.
@@ -44,16 +73,21 @@ impl Proxy {
             .expect("a free port");
         let (network, state) = watch::channel(Network::Up);
         let target: Arc<str> = target.into();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&accepted);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                while connections.try_join_next().is_some() {}
                 connections.spawn(carry(client, Arc::clone(&target), state.clone()));
             }
         });
         Self {
             port,
             network,
+            accepted,
             _tasks: tasks,
         }
     }
@@ -64,30 +98,38 @@ impl Proxy {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Changes the network.
     pub fn set(&self, network: Network) {
         self.network.send_replace(network);
+    }
+
+    /// Connections that were ever made: one more says that a client gave the last one up.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
     }
 }
 
 async fn carry(client: TcpStream, target: Arc<str>, mut state: watch::Receiver<Network>) {
     let mut gate = state.clone();
     let work = async {
-        if gate
-            .wait_for(|network| *network == Network::Up)
-            .await
-            .is_err()
-        {
+        // A connection that is made while nothing passes is made to a black hole.
+        let passes = |network: &Network| network.lets_through(Direction::ToServer);
+        if gate.wait_for(passes).await.is_err() {
             return;
         }
-        let Ok(server) = TcpStream::connect(&*target).await else {
-            return;
-        };
-        let (client_in, client_out) = client.into_split();
-        let (server_in, server_out) = server.into_split();
-        tokio::select! {
-            () = pump(client_in, server_out, gate.clone()) => {}
-            () = pump(server_in, client_out, gate) => {}
+        if target.starts_with('/') {
+            if let Ok(server) = UnixStream::connect(Path::new(&*target)).await {
+                both(client.into_split(), server.into_split(), &gate).await;
+            }
+        } else if let Ok(server) = TcpStream::connect(&*target).await {
+            both(client.into_split(), server.into_split(), &gate).await;
         }
     };
     tokio::select! {
@@ -96,19 +138,32 @@ async fn carry(client: TcpStream, target: Arc<str>, mut state: watch::Receiver<N
     }
 }
 
+async fn both(
+    client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    server: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    gate: &watch::Receiver<Network>,
+) {
+    tokio::select! {
+        () = pump(client.0, server.1, Direction::ToServer, gate.clone()) => {}
+        () = pump(server.0, client.1, Direction::ToClient, gate.clone()) => {}
+    }
+}
+
 async fn pump(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    direction: Direction,
     mut gate: watch::Receiver<Network>,
 ) {
     let mut chunk = vec![0; CHUNK];
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
-        if gate
-            .wait_for(|network| *network == Network::Up)
-            .await
-            .is_err()
-        {
-            return;
+        let open = gate.wait_for(|network| network.lets_through(direction));
+        let network = match open.await {
+            Ok(network) => *network,
+            Err(_) => return,
+        };
+        if let Network::Slow(by) = network {
+            tokio::time::sleep(by).await;
         }
         if to.write_all(&chunk[..count]).await.is_err() {
             return;

@@ -22,6 +22,8 @@ pub struct Seen {
     pub received: u64,
     /// Per build the `count` of its fields in the order in which it was shown: see [`crate::oracle`].
     pub shown: BTreeMap<String, Vec<u64>>,
+    /// Why the server says that its values may be old.
+    pub stale: Option<String>,
     /// Frames are not kept: for hours under load.
     pub forgets: bool,
     /// Builds whose end was told.
@@ -78,7 +80,10 @@ impl Seen {
             FrameType::BuildUpdate => self.patch(&frame),
             FrameType::BuildComplete => self.complete(&frame),
             FrameType::HostUpdate => self.host(&frame.data),
-            FrameType::Heartbeat | FrameType::Alert | FrameType::Log => {}
+            FrameType::Heartbeat => {
+                self.stale = frame.data["stale"]["reason"].as_str().map(str::to_owned);
+            }
+            FrameType::Alert | FrameType::Log => {}
         }
         self.received += 1;
         if !self.forgets {

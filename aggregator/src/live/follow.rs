@@ -17,7 +17,7 @@ use super::incoming::Incoming;
 use super::state::{BuildRow, RowSet};
 use super::{LOOK_BACK, MAX_RESUME};
 use crate::nats::Nats;
-use crate::store::{Changes, Store, StoreError};
+use crate::store::{Changes, Store, StoreError, answered};
 
 /// The leader's word may overtake its frames: they come on another subscription.
 const FRAMES_FOLLOW_WITHIN: Duration = Duration::from_millis(200);
@@ -180,7 +180,7 @@ impl Follower {
     }
 
     async fn read_all(&self) -> Result<(), StoreError> {
-        let snapshot = self.store.snapshot().await?;
+        let snapshot = answered(self.store.snapshot()).await?;
         let mut rows = RowSet {
             seq: snapshot.seq,
             builds: snapshot
@@ -193,7 +193,7 @@ impl Follower {
         let mut since = snapshot.seq;
         let look_back = snapshot.seq.saturating_sub(LOOK_BACK);
         // Later rows of the same build replace those of the snapshot.
-        let recent = self.store.changes_since(look_back, limit()).await?;
+        let recent = answered(self.store.changes_since(look_back, limit())).await?;
         if let Some(recent) = recent.map(row_set).filter(|recent| recent.seq >= rows.seq) {
             since = look_back;
             rows.seq = recent.seq;
@@ -215,7 +215,8 @@ impl Follower {
         self.hub.metrics.live.catch_ups.inc();
         let mut retry = Retry::new("read missed changes");
         loop {
-            match self.store.changes_since(self.hub.seq(), limit()).await {
+            let changes = answered(self.store.changes_since(self.hub.seq(), limit())).await;
+            match changes {
                 Ok(Some(changes)) => {
                     if !self.hub.catch_up(row_set(changes)) {
                         tracing::warn!(

@@ -3,8 +3,10 @@
 
 use protocol::page::DeadLetter;
 
+use tokio_postgres::types::ToSql;
+
 use super::session::WriterSession;
-use super::{Store, StoreError, rows};
+use super::{Store, StoreError, answered, rows};
 
 /// Characters of a reason; the longest that Postgres gives quote a part of the value.
 const MAX_REASON_CHARS: usize = 2_000;
@@ -32,14 +34,11 @@ impl WriterSession {
         let subjects: Vec<&str> = messages.iter().map(|message| message.subject).collect();
         let payloads: Vec<&[u8]> = messages.iter().map(|message| message.payload).collect();
         let reasons: Vec<String> = messages.iter().map(DeadMessage::short_reason).collect();
-        self.client()
-            .execute(
-                "INSERT INTO dead_letter (stream_seq, subject, reason, payload)
-                 SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[])
-                 ON CONFLICT (stream_seq, sha256(payload)) DO NOTHING",
-                &[&positions, &subjects, &reasons, &payloads],
-            )
-            .await?;
+        let sql = "INSERT INTO dead_letter (stream_seq, subject, reason, payload)
+                   SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[])
+                   ON CONFLICT (stream_seq, sha256(payload)) DO NOTHING";
+        let params: [&(dyn ToSql + Sync); 4] = [&positions, &subjects, &reasons, &payloads];
+        answered(self.client().execute(sql, &params)).await?;
         Ok(())
     }
 }

@@ -7,8 +7,9 @@ use protocol::{Host, ProjectToken, Timestamp};
 
 use super::rows;
 use super::session::WriterSession;
-use super::{StoreError, describe};
+use super::{StoreError, answered, describe};
 use crate::fold::Track;
+use tokio_postgres::types::ToSql;
 
 /// Which track: one producer in one project on one host. Sorts by host first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,10 +55,8 @@ impl WriterSession {
         let hosts: Vec<&str> = keys.iter().map(|key| key.host.as_str()).collect();
         let producers: Vec<&str> = keys.iter().map(|key| key.producer.as_str()).collect();
         let projects: Vec<String> = keys.iter().map(|key| key.project.to_string()).collect();
-        let rows = self
-            .client()
-            .query(TRACKS, &[&hosts, &producers, &projects])
-            .await?;
+        let params: [&(dyn ToSql + Sync); 3] = [&hosts, &producers, &projects];
+        let rows = answered(self.client().query(TRACKS, &params)).await?;
         rows.iter().map(track).collect()
     }
 
@@ -78,22 +77,20 @@ impl WriterSession {
 
     /// Every track that has an open build, by key only: the tracks are loaded in pages.
     pub(crate) async fn open_keys(&self) -> Result<Vec<TrackKey>, StoreError> {
-        let rows = self.client().query(OPEN_KEYS, &[]).await?;
+        let rows = answered(self.client().query(OPEN_KEYS, &[])).await?;
         rows.iter().map(key).collect()
     }
 
     /// The newest seq.
     pub(crate) async fn newest_seq(&self) -> Result<i64, StoreError> {
-        let row = self
-            .client()
-            .query_one("SELECT seq FROM change_counter", &[])
-            .await?;
+        let sql = "SELECT seq FROM change_counter";
+        let row = answered(self.client().query_one(sql, &[])).await?;
         Ok(row.try_get(0)?)
     }
 
     /// Every host.
     pub(crate) async fn all_hosts(&self) -> Result<Vec<Host>, StoreError> {
-        let rows = self.client().query(rows::HOSTS, &[]).await?;
+        let rows = answered(self.client().query(rows::HOSTS, &[])).await?;
         rows.iter().map(rows::host).collect()
     }
 }

@@ -37,6 +37,10 @@ const POOL_WAIT: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Any single statement; a migration alone may take longer.
 const STATEMENT_TIMEOUT_MS: u32 = 10_000;
+/// The answer to any statement but a migration's: above the server's own limit, so that its word comes first.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
+/// A connection of the pool that does not answer within this is replaced.
+const RECYCLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A dead peer is noticed within some 4 s, on both sides, so that take-over is within 5 s.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -161,6 +165,16 @@ impl From<deadpool_postgres::PoolError> for StoreError {
     }
 }
 
+/// Waits for Postgres, but not for ever: a connection may be open at this end only.
+pub(crate) async fn answered<T, E: Into<StoreError>>(
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_) => Err(StoreError::Unreachable("no answer in time".to_owned())),
+    }
+}
+
 /// The server is away, starting, stopping, or the way to it is broken; nothing is wrong with the request.
 fn is_unreachable(error: &tokio_postgres::Error) -> bool {
     match error.code() {
@@ -215,7 +229,8 @@ impl Store {
             with_server_options(&config, "phaseline reader", STATEMENT_TIMEOUT_MS),
             NoTls,
             ManagerConfig {
-                recycling_method: RecyclingMethod::Fast,
+                // Asked before each use: one behind a network that swallows everything is replaced.
+                recycling_method: RecyclingMethod::Verified,
             },
         );
         let pool = Pool::builder(manager)
@@ -223,7 +238,7 @@ impl Store {
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(POOL_WAIT))
             .create_timeout(Some(CONNECT_TIMEOUT))
-            .recycle_timeout(Some(CONNECT_TIMEOUT))
+            .recycle_timeout(Some(RECYCLE_TIMEOUT))
             .build()
             .map_err(|_| BadDatabaseUrl::Syntax)?;
         Ok(Self { pool, config })

@@ -7,13 +7,13 @@ use tokio_postgres::{Client, NoTls, Statement};
 use tokio_util::sync::CancellationToken;
 
 use super::columns::{FIGURES, MOVE_ALIVE, commit_all, commit_builds};
-use super::write::COMMIT_TIMEOUT;
-use super::{STATEMENT_TIMEOUT_MS, Store, StoreError, describe, with_server_options};
+use super::{STATEMENT_TIMEOUT_MS, Store, StoreError, answered, describe, with_server_options};
 
 /// Postgres' advisory lock of the leader; "phaselin" in ASCII.
 const LEADER_LOCK: i64 = 0x7068_6173_656c_696e;
-/// A waiting follower asks anew so often: a statement that waits for days would keep Postgres from vacuuming.
-const LOCK_SLICE_MS: u32 = 60_000;
+/// A waiting follower asks anew so often: a statement that waits for days would keep Postgres from
+/// vacuuming, and a connection that is open at this end only would be waited on for ever.
+const LOCK_SLICE_MS: u32 = 5_000;
 
 pub(super) struct Statements {
     pub(super) commit_builds: Statement,
@@ -33,6 +33,10 @@ pub(crate) struct WriterSession {
 impl Store {
     /// Connects the writer. It is not the leader before [`WriterSession::wait_for_lead`] says so.
     pub(crate) async fn writer_session(&self) -> Result<WriterSession, StoreError> {
+        answered(self.connect_writer()).await
+    }
+
+    async fn connect_writer(&self) -> Result<WriterSession, StoreError> {
         let config = with_server_options(&self.config, "phaseline writer", STATEMENT_TIMEOUT_MS);
         let (client, connection) = config.connect(NoTls).await?;
         let closed = CancellationToken::new();
@@ -85,10 +89,7 @@ impl WriterSession {
 
     /// Whether the connection (and so the lock) still stands: one round trip.
     pub(crate) async fn check(&self) -> Result<(), StoreError> {
-        let answer = tokio::time::timeout(COMMIT_TIMEOUT, self.client.simple_query("SELECT 1"));
-        answer
-            .await
-            .map_err(|_| StoreError::Unreachable("no answer in time".to_owned()))??;
+        answered(self.client.simple_query("SELECT 1")).await?;
         Ok(())
     }
 
@@ -103,26 +104,25 @@ impl WriterSession {
 
     /// Waits, for ever if need be, until this connection holds the leader's lock.
     pub(crate) async fn wait_for_lead(&self) -> Result<(), StoreError> {
-        self.client
-            .batch_execute(&format!(
-                "SET lock_timeout = {LOCK_SLICE_MS}; SET statement_timeout = 0"
-            ))
-            .await?;
+        let patient = format!("SET lock_timeout = {LOCK_SLICE_MS}; SET statement_timeout = 0");
+        answered(self.client.batch_execute(&patient)).await?;
         loop {
             let lock = self
                 .client
                 .execute("SELECT pg_advisory_lock($1)", &[&LEADER_LOCK]);
-            match lock.await {
-                Ok(_) => break,
-                Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
-                Err(error) => return Err(error.into()),
+            let asked = async {
+                match lock.await {
+                    Ok(_) => Ok(true),
+                    Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            };
+            if answered(asked).await? {
+                break;
             }
         }
-        self.client
-            .batch_execute(&format!(
-                "SET lock_timeout = 0; SET statement_timeout = {STATEMENT_TIMEOUT_MS}"
-            ))
-            .await?;
+        let usual = format!("SET lock_timeout = 0; SET statement_timeout = {STATEMENT_TIMEOUT_MS}");
+        answered(self.client.batch_execute(&usual)).await?;
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use super::fold_state::TrackKey;
 use super::session::WriterSession;
 
 /// A whole commit; longer means that the connection is dead in a way that nothing else noticed.
-pub(super) const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// Why an event is refused whose identity is taken.
 const CONTRADICTION: &str = "another event has this agent, boot and seq, and says something else";

@@ -18,7 +18,6 @@ mod hostile;
 mod ingest;
 mod limits;
 mod oracle;
-mod outage;
 mod pages;
 mod presence;
 mod replicas;

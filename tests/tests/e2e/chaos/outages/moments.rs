@@ -1,4 +1,4 @@
-//! Parts that are away for a while: nothing is lost, all catches up by itself.
+//! Parts that are away for a moment: nothing is lost, all catches up by itself.
 
 use std::time::Duration;
 

@@ -1,1 +1,0 @@
-//! Long outages and half-open connections.
