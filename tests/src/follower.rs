@@ -2,7 +2,7 @@
 //! whenever its connection ends, as pages do.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
@@ -14,6 +14,9 @@ const RETRY: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(20);
 /// A server that takes a connection and says nothing is given up.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// As pages: two missed heartbeats and a margin.
+const SILENCE: Duration = Duration::from_secs(35);
 
 /// How a connection ended: the close code, or none when it just broke.
 pub type End = Option<u16>;
@@ -82,8 +85,13 @@ async fn follow(bases: Vec<String>, record: Arc<Mutex<Seen>>, ends: Arc<Mutex<Ve
     for base in bases.iter().cycle() {
         let connecting = Client::go_on(base, Arc::clone(&record));
         if let Ok(Ok(client)) = tokio::time::timeout(CONNECT, connecting).await {
-            while !client.is_over() {
+            let (mut received, mut heard_at) = (0, Instant::now());
+            while !client.is_over() && heard_at.elapsed() < SILENCE {
                 tokio::time::sleep(LOOK).await;
+                let now = lock(&record).received;
+                if now != received {
+                    (received, heard_at) = (now, Instant::now());
+                }
             }
             lock(&ends).push(lock(&record).close_code);
         }

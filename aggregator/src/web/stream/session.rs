@@ -19,8 +19,8 @@ use crate::live::{Hub, Joined, OutFrame};
 
 /// Silence after which a heartbeat says that there is nothing to say.
 const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
-/// How often a connection is pinged; without a word after two pings it is over.
-const PING_EVERY: Duration = Duration::from_secs(20);
+/// How often a connection is pinged; without a word after two pings it is over: within 15 s, as every hop.
+const PING_EVERY: Duration = Duration::from_secs(5);
 const UNANSWERED: u32 = 2;
 
 /// Why a connection is over.
