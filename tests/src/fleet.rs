@@ -183,6 +183,37 @@ impl Fleet {
         }
     }
 
+    /// Asks it to stop in order, and waits for its end; how long that took.
+    ///
+    /// # Panics
+    /// When it does not end, or ends with a failure.
+    pub async fn stop(&mut self, part: Part) -> Duration {
+        let since = Instant::now();
+        let status = match part {
+            Part::Agent => {
+                self.truth.agent_ends();
+                Some(self.system.agents[0].process.stop().await)
+            }
+            Part::Aggregator(index) => {
+                self.count_repeated(index).await;
+                Some(self.system.aggregators[index].process.stop().await)
+            }
+            Part::Nats => {
+                self.system.nats.stop().await;
+                None
+            }
+            Part::Postmaster | Part::Backend => {
+                self.own_postgres().stop().await;
+                None
+            }
+        };
+        assert!(
+            status.is_none_or(|status| status.success()),
+            "{part:?} stopped with {status:?}"
+        );
+        since.elapsed()
+    }
+
     fn own_postgres(&mut self) -> &mut Postgres {
         self.system.postgres.as_mut().expect("its own Postgres")
     }

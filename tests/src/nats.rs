@@ -51,6 +51,14 @@ impl Nats {
             .expect("nats-server starts again");
     }
 
+    /// Asks it to end, and waits for that.
+    ///
+    /// # Panics
+    /// When the operating system does not tell its end.
+    pub async fn stop(&mut self) {
+        self.server.stop().await.expect("nats-server ends");
+    }
+
     /// `kill -9`.
     ///
     /// # Panics

@@ -61,6 +61,14 @@ impl Postgres {
         self.server.restart().await.expect("Postgres starts again");
     }
 
+    /// Asks it to end, and waits for that.
+    ///
+    /// # Panics
+    /// When the operating system does not tell its end.
+    pub async fn stop(&mut self) {
+        self.server.stop().await.expect("Postgres ends");
+    }
+
     /// `kill -9` of its first process; the others end by themselves.
     ///
     /// # Panics

@@ -22,6 +22,8 @@ pub struct Seen {
     pub received: u64,
     /// Per build the `count` of its fields in the order in which it was shown: see [`crate::oracle`].
     pub shown: BTreeMap<String, Vec<u64>>,
+    /// How many snapshots came.
+    pub snapshots: u64,
     /// Why the server says that its values may be old.
     pub stale: Option<String>,
     /// Frames are not kept: for hours under load.
@@ -118,6 +120,7 @@ impl Seen {
     }
 
     fn snapshot(&mut self, data: &Value) {
+        self.snapshots += 1;
         self.builds.clear();
         self.hosts.clear();
         for build in data["builds"].as_array().into_iter().flatten() {
