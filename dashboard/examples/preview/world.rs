@@ -269,6 +269,8 @@ impl Source for World {
         let well = self.scene != Scene::Away;
         let word = if well { "connected" } else { "disconnected" };
         Readiness {
+            stale: None,
+            servers: Vec::new(),
             ready: well,
             nats: "connected".to_owned(),
             postgres: word.to_owned(),

@@ -259,6 +259,8 @@ impl Source for Fake {
 
     async fn readiness(&self) -> Readiness {
         Readiness {
+            stale: None,
+            servers: Vec::new(),
             ready: !self.away,
             nats: "connected".to_owned(),
             postgres: "disconnected".to_owned(),
