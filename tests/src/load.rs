@@ -15,6 +15,11 @@ use crate::writer::{Manner, Project};
 #[derive(Debug, Clone, Copy)]
 pub struct Rate(pub u32);
 
+/// A sleeping thread looks this often whether it is woken in time,
+const PULSE: Duration = Duration::from_millis(10);
+/// and when it is later than this, so is an agent: what a promise of 250 ms leaves.
+const LATE: Duration = Duration::from_millis(50);
+
 /// A running writer; stops when dropped.
 #[derive(Debug)]
 pub struct Load {
@@ -27,7 +32,11 @@ impl Load {
     #[must_use]
     pub fn start(truth: Arc<TruthLog>, projects: Arc<Vec<Project>>, rate: Rate, seed: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let (told, watched) = (Arc::clone(&stop), Arc::clone(&truth));
+        tokio::task::spawn_blocking({
+            let stop = Arc::clone(&stop);
+            move || pulse(&watched, &stop)
+        });
         let task = tokio::task::spawn_blocking(move || write(&truth, &projects, rate, seed, &told));
         Self {
             stop,
@@ -49,6 +58,21 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Notes when the machine lets nobody run.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sleeping is what is measured, on a thread of its own"
+)]
+fn pulse(truth: &TruthLog, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        std::thread::sleep(PULSE);
+        if began.elapsed() > PULSE + LATE {
+            truth.machine_stood_still(began);
+        }
     }
 }
 

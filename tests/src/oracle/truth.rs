@@ -29,7 +29,8 @@ pub struct Written {
 /// The contents of each file by its project's token, oldest first.
 pub type Files = BTreeMap<String, Vec<Written>>;
 
-/// A time in which only the last content counts: the agent did not run.
+/// A time in which only the last content counts: the agent did not run, or the
+/// machine was so busy that nobody did.
 #[derive(Debug, Clone, Copy)]
 pub struct Away {
     /// From here on,
@@ -67,6 +68,7 @@ impl Written {
 pub struct TruthLog {
     files: Mutex<Files>,
     away: Mutex<Vec<Away>>,
+    stalls: Mutex<Vec<Away>>,
 }
 
 impl TruthLog {
@@ -112,6 +114,24 @@ impl TruthLog {
         }
     }
 
+    /// A thread that only sleeps woke up late: until now nobody ran.
+    pub(crate) fn machine_stood_still(&self, from: Instant) {
+        let until = Some(Instant::now());
+        lock(&self.stalls).push(Away { from, until });
+    }
+
+    /// How often and how long in all the machine was too busy for anybody.
+    #[must_use]
+    pub fn stalls(&self) -> (usize, Duration) {
+        let stalls = lock(&self.stalls);
+        let length = |stall: &Away| {
+            stall
+                .until
+                .map_or(Duration::ZERO, |until| until - stall.from)
+        };
+        (stalls.len(), stalls.iter().map(length).sum())
+    }
+
     /// Everything that was written.
     #[must_use]
     pub fn files(&self) -> Files {
@@ -128,10 +148,13 @@ impl TruthLog {
         files.iter().filter_map(newest).collect()
     }
 
-    /// When the agent did not run.
+    /// When the agent did not run, or nobody did, in the order of their beginnings.
     #[must_use]
     pub fn away(&self) -> Vec<Away> {
-        lock(&self.away).clone()
+        let mut all = lock(&self.away).clone();
+        all.extend(lock(&self.stalls).iter());
+        all.sort_by_key(|away| away.from);
+        all
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Verdict {
     pub out_of_order: Vec<String>,
     /// Never written, or shown and never committed.
     pub invented: Vec<String>,
+    /// How often the machine was too busy for anybody to run, and how long in all.
+    pub stalls: (usize, Duration),
     /// From the return of a part until everything written before was committed.
     pub converged: Vec<Duration>,
 }
@@ -178,7 +180,7 @@ impl fmt::Display for Verdict {
         write!(
             f,
             "lost {} / duplicate {} / out of order {} / seconds to converge {slowest} \
-             ({} written, {} promised, {} rows, {} browsers)",
+             ({} written, {} promised, {} rows, {} browsers; machine too busy {} times, {:.1} s)",
             self.lost.len(),
             self.duplicate.len(),
             self.out_of_order.len(),
@@ -186,6 +188,8 @@ impl fmt::Display for Verdict {
             self.promised,
             self.rows,
             self.browsers,
+            self.stalls.0,
+            self.stalls.1.as_secs_f64(),
         )?;
         for (kind, faults) in [
             ("lost", &self.lost),
@@ -279,10 +283,9 @@ pub async fn verdict(
 ) -> Result<Verdict, String> {
     let rows = database.content_rows().await?;
     let browsers: Vec<Shown> = followers.iter().map(shown_by).collect();
-    Ok(Verdict::judge(
-        &truth.files(),
-        &truth.away(),
-        &rows,
-        &browsers,
-    ))
+    let verdict = Verdict::judge(&truth.files(), &truth.away(), &rows, &browsers);
+    Ok(Verdict {
+        stalls: truth.stalls(),
+        ..verdict
+    })
 }

@@ -45,7 +45,9 @@ async fn nothing_is_lost_doubled_or_out_of_order_when_every_part_is_killed_under
     let seed = chosen("PHASELINE_TEST_SEED").unwrap_or_else(rand::random);
     let kills = chosen("PHASELINE_TEST_KILLS").and_then(|n| usize::try_from(n).ok());
     let kills = kills.unwrap_or(scale(2, 25));
-    let (rate, files) = scale((Rate(100), 40), (Rate(500), 200));
+    let files = scale(40, 200);
+    let rate = chosen("PHASELINE_TEST_RATE").and_then(|n| u32::try_from(n).ok());
+    let rate = Rate(rate.unwrap_or(scale(100, 500)));
     eprintln!("kills: seed {seed} (PHASELINE_TEST_SEED), {kills} of each part, {rate:?}");
     let mut rng = StdRng::seed_from_u64(seed);
     let mut fleet = Fleet::start(files).await;
