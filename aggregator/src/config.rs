@@ -60,6 +60,7 @@ impl fmt::Debug for Config {
             .field("allowed_hosts", &self.allowed_hosts)
             .field("host", &self.host)
             .field("ingest_token", &self.ingest_token.as_ref().map(|_| "***"))
+            .field("servers", &self.servers)
             .finish()
     }
 }

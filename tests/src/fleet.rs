@@ -2,6 +2,7 @@
 //! aggregators, one agent, a broker and a Postgres of its own, all of which
 //! may be killed. What the fault tests share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -258,15 +259,21 @@ impl Fleet {
 
     /// Waits until what was written so far is committed: `part` is back at work.
     pub async fn converges(&mut self, part: Part) {
-        let (goal, since) = (self.truth.newest(), Instant::now());
-        let database = &self.system.database;
-        eventually_within(
-            CONVERGENCE,
-            "all that was written is committed",
-            async || reached(&goal, &database.shown_counts().await?),
-        )
-        .await;
+        let since = Instant::now();
+        self.everything_is_committed().await;
         self.converged.push((part, since.elapsed()));
+    }
+
+    /// The numbers of what was written until now, which is now committed.
+    async fn everything_is_committed(&self) -> BTreeMap<String, u64> {
+        let (goal, database) = (self.truth.newest(), &self.system.database);
+        let mut kept = None;
+        let what = "all that was written is committed";
+        eventually_within(CONVERGENCE, what, async || {
+            reached(&goal, &database.shown_counts(&mut kept).await?)
+        })
+        .await;
+        goal
     }
 
     /// Waits until everything is committed and every browser shows it, then judges.
@@ -274,12 +281,8 @@ impl Fleet {
     /// # Panics
     /// When it never arrives, or Postgres cannot be read.
     pub async fn verdict(&mut self) -> Verdict {
-        let goal = self.truth.newest();
+        let goal = self.everything_is_committed().await;
         let database = &self.system.database;
-        eventually_within(CONVERGENCE, "the newest states are committed", async || {
-            reached(&goal, &database.shown_counts().await?)
-        })
-        .await;
         for (number, follower) in self.followers.iter().enumerate() {
             let what = format!("browser {number} shows the newest states");
             eventually_within(CONVERGENCE, &what, async || {

@@ -262,7 +262,7 @@ async fn without_postgres_the_api_says_so_and_the_pages_still_come() {
 }
 
 #[tokio::test]
-async fn what_comes_later_answers_empty_and_is_not_described() {
+async fn what_is_described_is_what_there_is() {
     let app = app().await;
     assert_eq!(
         get(&app, "/api/v1/alerts").await.json(),
@@ -279,6 +279,7 @@ async fn what_comes_later_answers_empty_and_is_not_described() {
     assert_eq!(
         paths,
         [
+            "/api/v1/alerts",
             "/api/v1/builds",
             "/api/v1/builds/{id}",
             "/api/v1/builds/{id}/events",

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
+use tokio_postgres::Client;
+
 use super::truth::{Away, Files, TruthLog};
 use crate::follower::Follower;
 use crate::postgres::Database;
@@ -224,16 +226,24 @@ impl Database {
         Ok(rows.iter().map(row).collect())
     }
 
-    /// The `count` that each project's newest build shows.
+    /// The `count` that each project's newest build shows. The connection is kept for
+    /// the next look: making one costs more than asking.
     ///
     /// # Errors
     /// When Postgres or the table is not there.
-    pub async fn shown_counts(&self) -> Result<BTreeMap<String, u64>, String> {
-        let client = self.connect().await.map_err(|e| e.to_string())?;
+    pub async fn shown_counts(
+        &self,
+        kept: &mut Option<Client>,
+    ) -> Result<BTreeMap<String, u64>, String> {
+        let client = match kept.take() {
+            Some(client) => client,
+            None => self.connect().await.map_err(|e| e.to_string())?,
+        };
         let sql = "SELECT DISTINCT ON (project_token) project_token, \
                    coalesce((body->'fields'->>'count')::bigint, 0) FROM build ORDER BY project_token, run DESC";
         let rows = client.query(sql, &[]).await.map_err(|e| e.to_string())?;
         let pair = |row: &tokio_postgres::Row| (row.get(0), row.get::<_, i64>(1).unsigned_abs());
+        *kept = Some(client);
         Ok(rows.iter().map(pair).collect())
     }
 }
