@@ -99,6 +99,19 @@ impl Beneath {
         Ok(Reading { bytes, meta })
     }
 
+    /// What the system says of a regular file, without opening it.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub(crate) fn look(&self, relative: &Path) -> Result<Meta, ReadError> {
+        let handle = self.find(relative, OFlags::PATH)?;
+        let found = rustix::fs::fstat(&handle).map_err(ReadError::from)?;
+        match not_regular(&found) {
+            Some(kind) => Err(ReadError::NotRegular(kind)),
+            None => Ok(meta(&found)),
+        }
+    }
+
     /// Whether there is a directory at this path; none when there is nothing.
     pub(crate) fn is_dir(&self, relative: &Path) -> Option<bool> {
         let handle = self.find(relative, OFlags::PATH).ok()?;

@@ -2,7 +2,7 @@
 //! signs of life, and what went wrong on this host.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use protocol::presence::{ALIVE_REPEAT_MS, Alive, MAX_ALIVE};
@@ -30,7 +30,7 @@ struct Inner {
     roots: Vec<RootStatus>,
     alarm: Option<String>,
     troubles: BTreeMap<Trouble, String>,
-    alive: HashMap<(&'static str, ProjectToken), Sign>,
+    alive: HashMap<(Arc<str>, ProjectToken), Sign>,
 }
 
 #[derive(Debug)]
@@ -79,17 +79,20 @@ impl Board {
     /// A project's state file was rewritten without a change.
     pub(crate) fn alive(
         &self,
-        producer: &'static str,
+        producer: &Arc<str>,
         project: ProjectToken,
         file_time: Timestamp,
         now: Instant,
     ) {
         let mut inner = self.lock();
-        let sign = inner.alive.entry((producer, project)).or_insert(Sign {
-            file_time,
-            noticed: now,
-            times_sent: 0,
-        });
+        let sign = inner
+            .alive
+            .entry((Arc::clone(producer), project))
+            .or_insert(Sign {
+                file_time,
+                noticed: now,
+                times_sent: 0,
+            });
         if file_time > sign.file_time {
             *sign = Sign {
                 file_time,
@@ -135,7 +138,7 @@ impl Board {
             .map(|((producer, project_token), sign)| {
                 sign.times_sent += 1;
                 Alive {
-                    producer: (*producer).to_owned(),
+                    producer: producer.to_string(),
                     project_token: *project_token,
                     file_time: sign.file_time,
                 }
@@ -182,14 +185,15 @@ mod tests {
     #[test]
     fn a_sign_of_life_is_repeated_for_a_minute_and_each_gets_its_turn() {
         let (board, start) = (Board::default(), Instant::now());
+        let producer = Arc::from("p");
         let time = Timestamp::from_millis;
         for project in 0..=MAX_ALIVE as u64 {
-            board.alive("p", ProjectToken(project), time(5), start);
+            board.alive(&producer, ProjectToken(project), time(5), start);
         }
         assert_eq!(board.signs_of_life(start).len(), MAX_ALIVE);
         let second = board.signs_of_life(start);
         assert_eq!(second.len(), MAX_ALIVE);
-        board.alive("p", ProjectToken(0), time(9), start);
+        board.alive(&producer, ProjectToken(0), time(9), start);
         let third = board.signs_of_life(start);
         let newest = third.iter().find(|sign| sign.project_token.0 == 0);
         assert_eq!(newest.unwrap().file_time, time(9));

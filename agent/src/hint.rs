@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{Event, EventKind};
 
-use crate::producer::{self, Spec};
+use crate::producer::Producers;
 use crate::roots::Roots;
 use crate::schedule::Cause;
 
@@ -32,6 +32,8 @@ pub(crate) enum Hint {
 pub(crate) struct Filter {
     /// The watched roots.
     pub(crate) roots: Roots,
+    /// Whose files are looked at.
+    pub(crate) producers: Producers,
     /// Directories could not be read: changes of rights matter.
     pub(crate) wants_attributes: Arc<AtomicBool>,
 }
@@ -41,7 +43,7 @@ impl Filter {
     pub(crate) fn hint(&self, event: Event) -> Option<Hint> {
         let kind = event.kind;
         let path = event.paths.into_iter().next()?;
-        if Spec::of(&path).is_some() {
+        if self.producers.knows(&path) {
             return cause(kind).map(|cause| Hint::File(path, cause));
         }
         match kind {
@@ -67,7 +69,7 @@ impl Filter {
 
     /// A file that matters where it is a symbolic link: on the way to a root, or in a producer's directory's place.
     fn if_link(&self, path: PathBuf) -> Option<PathBuf> {
-        let in_place = path.file_name().and_then(producer::of_dir).is_some();
+        let in_place = self.producers.owns(&path);
         (in_place || self.roots.concerns(&path)).then_some(path)
     }
 }
@@ -95,6 +97,7 @@ mod tests {
     fn hint(kind: EventKind, path: &str) -> Option<Hint> {
         let filter = Filter {
             roots: Roots::new(&[PathBuf::from("/r/x")], None),
+            producers: Producers::built_in(),
             wants_attributes: Arc::new(AtomicBool::new(false)),
         };
         filter.hint(Event::new(kind).add_path(path.into()))

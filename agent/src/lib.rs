@@ -44,6 +44,7 @@ use nats::Link;
 use outbox::Outbox;
 use pipeline::Setup;
 use presence::Herald;
+use producer::Producers;
 use roots::Roots;
 use state_dir::StateDir;
 
@@ -85,6 +86,7 @@ pub async fn run(
     let setup = Setup {
         host: config.host.clone(),
         roots: Roots::new(&config.watch, settings::home().as_deref()),
+        producers: Producers::built_in(),
         prune: config.prune,
         max_depth: config.max_depth,
         state_dir: config.state_dir.clone(),

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
-use crate::{filesystem, producer, prune};
+use crate::producer::Producers;
+use crate::{filesystem, prune};
 
 /// What tells one directory from another, over renames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,13 +65,13 @@ pub(crate) struct OpenDir {
 pub(crate) struct Listing {
     /// It has `.git` or a manifest.
     pub(crate) is_project: bool,
-    /// Directories other than a producer's, by name, the last first.
+    /// Directories that lead to no producer's files, by name, the last first.
     pub(crate) dirs: Vec<OsString>,
-    /// Directories in which a producer keeps its state, by name.
+    /// Directories that do, or that may, by name.
     pub(crate) state_dirs: Vec<OsString>,
-    /// The same that are symbolic links, which are not followed.
+    /// Producers' own directories that are symbolic links, which are not followed.
     pub(crate) state_links: Vec<OsString>,
-    /// State files by name, if this is a producer's directory; of whatever kind they are.
+    /// Producers' files by name, in the order to read them; of whatever kind they are.
     pub(crate) state_files: Vec<OsString>,
 }
 
@@ -98,8 +99,8 @@ impl OpenDir {
     ///
     /// # Errors
     /// When the system fails to.
-    pub(crate) fn list(self, path: &Path) -> io::Result<Listing> {
-        let producer = path.file_name().and_then(producer::of_dir);
+    pub(crate) fn list(self, path: &Path, producers: &Producers) -> io::Result<Listing> {
+        let owned = producers.owns(path);
         let mut listing = Listing::default();
         let mut dir = Dir::new(self.fd)?;
         while let Some(entry) = dir.read() {
@@ -108,11 +109,8 @@ impl OpenDir {
             if name == "." || name == ".." {
                 continue;
             }
-            if let Some(producer) = producer {
-                // Nothing beneath a producer's directory is needed, so it is not walked further.
-                if producer.files.iter().any(|file| name == file.name) {
-                    listing.state_files.push(name.to_owned());
-                }
+            if producers.knows_in(path, name) {
+                listing.state_files.push(name.to_owned());
                 continue;
             }
             if prune::is_marker(name) {
@@ -123,17 +121,20 @@ impl OpenDir {
                 known => known,
             };
             if kind == FileType::Directory {
-                if producer::of_dir(name).is_some() {
+                if producers.leads(&path.join(name)).is_some() {
                     listing.state_dirs.push(name.to_owned());
-                } else {
+                } else if !owned {
                     listing.dirs.push(name.to_owned());
                 }
-            } else if kind == FileType::Symlink && producer::of_dir(name).is_some() {
+            } else if kind == FileType::Symlink && producers.owns(&path.join(name)) {
                 listing.state_links.push(name.to_owned());
             }
         }
         // In an order that is the same at every start: where one directory has two names, the first one counts.
         listing.dirs.sort_unstable_by(|a, b| b.cmp(a));
+        listing
+            .state_files
+            .sort_by_cached_key(|name| producers.rank(&path.join(name)));
         Ok(listing)
     }
 }
@@ -155,20 +156,38 @@ mod tests {
     fn a_listing_tells_projects_state_and_links_apart() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
-        for sub in ["src", ".context-foundry/deeper", ".git"] {
+        for sub in ["src", ".context-foundry/deeper", ".git", "agents/1f/ops"] {
             std::fs::create_dir_all(root.join(sub)).unwrap();
         }
         std::os::unix::fs::symlink("src", root.join("link")).unwrap();
         std::fs::write(root.join(".context-foundry/current-phase.json"), "{}").unwrap();
         std::fs::write(root.join(".context-foundry/notes.md"), "").unwrap();
-        let list = |path: &Path| OpenDir::open(path, false).unwrap().list(path).unwrap();
-        let listing = list(root);
+        let list = |path: &Path| {
+            let open = OpenDir::open(path, false).unwrap();
+            open.list(path, &Producers::built_in()).unwrap()
+        };
+        let mut listing = list(root);
         assert!(listing.is_project);
         assert_eq!(listing.dirs, ["src", ".git"]);
-        assert_eq!(listing.state_dirs, [".context-foundry"]);
+        listing.state_dirs.sort();
+        assert_eq!(listing.state_dirs, [".context-foundry", "agents"]);
         let state = list(&root.join(".context-foundry"));
         assert_eq!(state.state_files, ["current-phase.json"]);
         assert!(state.dirs.is_empty());
+        for file in [
+            "error.log",
+            "notes",
+            "completed_phases.json",
+            "adw_state.json",
+        ] {
+            std::fs::write(root.join("agents/1f").join(file), "").unwrap();
+        }
+        let workflow = list(&root.join("agents/1f"));
+        assert_eq!(
+            workflow.state_files,
+            ["adw_state.json", "completed_phases.json", "error.log"]
+        );
+        assert_eq!(workflow.dirs, ["ops"], "anybody's name, so it is walked on");
         assert!(OpenDir::open(&root.join("link"), false).is_err());
         assert!(OpenDir::open(&root.join("link"), true).is_ok());
     }

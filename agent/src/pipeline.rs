@@ -26,6 +26,7 @@ use crate::hint::{Filter, Hint};
 use crate::listing::Identity;
 use crate::mailbox::{Flag, Inbox, Mailbox};
 use crate::outbox::Outbox;
+use crate::producer::Producers;
 use crate::prune::Prune;
 use crate::roots::Roots;
 use crate::schedule::{Cause, Schedule};
@@ -47,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) host: String,
     /// The watched roots.
     pub(crate) roots: Roots,
+    /// Whose files are looked for.
+    pub(crate) producers: Producers,
     /// Directories that are not walked.
     pub(crate) prune: Prune,
     /// Directories deeper below a root are not walked.
@@ -175,6 +178,7 @@ impl Pipeline {
         let wants_attributes = Arc::new(AtomicBool::new(false));
         let filter = Filter {
             roots: setup.roots.clone(),
+            producers: setup.producers.clone(),
             wants_attributes: Arc::clone(&wants_attributes),
         };
         Self {

@@ -1,105 +1,195 @@
-//! What the producers write and where: the one table to extend for a new
-//! producer. A producer keeps its state files in a directory of a known name
-//! inside the project; the project directory is that directory's parent.
+//! What the producers write and where: a table of file patterns relative to a
+//! project's directory. `built_in` holds the producers the agent knows without
+//! being told; a new one is a few rows there, and nothing else in the agent.
+
+mod built_in;
+mod pattern;
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A program whose state files are watched.
-#[derive(Debug)]
-pub(crate) struct Producer {
+use protocol::ProjectToken;
+
+pub(crate) use pattern::Pattern;
+
+/// One kind of file that a producer writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
     /// As in `Event::producer`.
-    pub(crate) name: &'static str,
-    /// The directory in the project that holds its state files.
-    pub(crate) dir: &'static str,
-    /// Its state files.
-    pub(crate) files: &'static [StateFile],
-}
-
-/// One state file of a producer.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct StateFile {
-    /// Its name in [`Producer::dir`].
-    pub(crate) name: &'static str,
+    pub(crate) producer: Arc<str>,
+    /// Where, relative to the project's directory.
+    pub(crate) pattern: Pattern,
+    /// How it is read.
+    pub(crate) format: Format,
     /// What it is for.
     pub(crate) role: Role,
+    /// What tells one build from another.
+    pub(crate) identity: Identity,
     /// Top-level keys that the producer changes without meaning anything by it.
-    pub(crate) volatile: &'static [&'static str],
+    pub(crate) volatile: Vec<String>,
+    /// A file that must be beside it, where its own name is anybody's.
+    pub(crate) beside: Option<String>,
+    /// So many leading components of the pattern are a working tree of its own
+    /// inside the project (`trees/{id}`), whose branch is the build's.
+    pub(crate) tree: usize,
 }
 
-/// What a state file is for.
+/// How a file is read, and what of it leaves the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// One JSON value, shipped whole.
+    Json,
+    /// Text, which stays on the host: its size alone is shipped, as `{"bytes":n}`.
+    Text,
+}
+
+/// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Rewritten all the time: where the build stands.
     Phase,
     /// Written once at the end of a run. Two runs may end with equal bytes.
     Summary,
+    /// Anything else.
+    Part,
 }
 
-/// Every producer the agent knows.
-pub(crate) const PRODUCERS: &[Producer] = &[Producer {
-    name: "context-foundry",
-    dir: ".context-foundry",
-    files: &[
-        StateFile {
-            name: "current-phase.json",
-            role: Role::Phase,
-            volatile: &["last_updated"],
-        },
-        StateFile {
-            name: "session-summary.json",
-            role: Role::Summary,
-            volatile: &["last_updated"],
-        },
-    ],
-}];
+/// What tells one build from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// The project's absolute path.
+    Project,
+    /// The producer's own id, `{id}` in the pattern: the same build wherever its files lie.
+    Id,
+}
 
-/// A state file of a producer, recognised by its path.
-#[derive(Debug, Clone, Copy)]
+/// Every kind of file that is watched for.
+#[derive(Debug, Clone)]
+pub(crate) struct Producers(Arc<[Arc<Source>]>);
+
+/// A producer's file, recognised by its path.
+#[derive(Debug, Clone)]
 pub(crate) struct Spec {
-    /// Whose it is.
-    pub(crate) producer: &'static Producer,
-    /// Which it is.
-    pub(crate) file: &'static StateFile,
+    /// Which kind it is.
+    pub(crate) source: Arc<Source>,
+    /// The producer's own id, where the path holds one.
+    id: Option<String>,
+    /// The project's directory, absolute.
+    pub(crate) project: PathBuf,
+    /// The file relative to it.
+    pub(crate) file: PathBuf,
+}
+
+impl Producers {
+    /// Those the agent knows without being told.
+    pub(crate) fn built_in() -> Self {
+        Self::new(built_in::sources())
+    }
+
+    /// A table of one's own. Of two patterns that fit, the longer says more
+    /// about where the project is; equal ones keep their order.
+    pub(crate) fn new(mut sources: Vec<Source>) -> Self {
+        sources.sort_by_key(|source| std::cmp::Reverse(source.pattern.len()));
+        Self(sources.into_iter().map(Arc::new).collect())
+    }
+
+    /// Whether the file at this path is some producer's, by its name alone.
+    pub(crate) fn knows(&self, path: &Path) -> bool {
+        self.0
+            .iter()
+            .any(|source| source.pattern.matches(path).is_some())
+    }
+
+    /// The same for an entry of a directory.
+    pub(crate) fn knows_in(&self, dir: &Path, name: &OsStr) -> bool {
+        self.0
+            .iter()
+            .any(|source| source.pattern.matches_in(dir, name).is_some())
+    }
+
+    /// The producer's file at this path beneath a root; none when it is nobody's.
+    /// A project outside of the root is a last resort (the root is inside of it).
+    pub(crate) fn spec(&self, root: &Path, path: &Path) -> Option<Spec> {
+        let fitting = || {
+            self.0.iter().filter_map(|source| {
+                let found = source.pattern.matches(path)?;
+                let project = path.ancestors().nth(source.pattern.len())?;
+                Some((source, found, project))
+            })
+        };
+        let inside = fitting().find(|(_, _, project)| project.starts_with(root));
+        let (source, found, project) = inside.or_else(|| fitting().next_back())?;
+        Some(Spec {
+            source: Arc::clone(source),
+            id: found.id,
+            project: project.to_owned(),
+            file: path.strip_prefix(project).unwrap_or(path).to_owned(),
+        })
+    }
+
+    /// How many of the last components of a directory's path lead to some
+    /// producer's files; none when it is any directory.
+    pub(crate) fn leads(&self, dir: &Path) -> Option<usize> {
+        let leading = |source: &Arc<Source>| source.pattern.leads(dir);
+        self.0.iter().filter_map(leading).max()
+    }
+
+    /// Whether a directory is a producer's own: hidden, so that nobody else's
+    /// files are expected in it. It is never left out, and nothing in it is
+    /// walked that leads to none of the producer's files.
+    pub(crate) fn owns(&self, dir: &Path) -> bool {
+        self.0.iter().any(|source| source.pattern.owns(dir))
+    }
+
+    /// The order in which files of one directory are best read: as in the
+    /// table, so that the one that names the build comes first.
+    pub(crate) fn rank(&self, path: &Path) -> usize {
+        let place = self
+            .0
+            .iter()
+            .position(|source| source.pattern.matches(path).is_some());
+        place.unwrap_or(usize::MAX)
+    }
+
+    /// Files of this role with a fixed place in the same project, absolute.
+    pub(crate) fn of_role(&self, spec: &Spec, role: Role) -> Vec<PathBuf> {
+        let same =
+            |source: &&Arc<Source>| source.role == role && source.producer == spec.source.producer;
+        let fixed = |source: &Arc<Source>| source.pattern.fixed();
+        let files = self.0.iter().filter(same).filter_map(fixed);
+        files.map(|file| spec.project.join(file)).collect()
+    }
 }
 
 impl Spec {
-    /// The state file at this path; none when the path is nobody's state file.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
-        let name = path.file_name()?;
-        let producer = of_dir(path.parent()?.file_name()?)?;
-        let file = producer.files.iter().find(|file| name == file.name)?;
-        Some(Self { producer, file })
+    /// As in `Event::project_token`.
+    pub(crate) fn token(&self) -> ProjectToken {
+        match (self.source.identity, &self.id) {
+            (Identity::Id, Some(id)) => ProjectToken::of_id(&self.source.producer, id),
+            _ => ProjectToken::of(&self.project),
+        }
     }
 
-    /// The file relative to its project directory.
-    pub(crate) fn file_in_project(&self) -> String {
-        format!("{}/{}", self.producer.dir, self.file.name)
+    /// The working tree that the file is in, absolute.
+    pub(crate) fn tree(&self) -> PathBuf {
+        let within: PathBuf = self.file.components().take(self.source.tree).collect();
+        match within.as_os_str().is_empty() {
+            // Not `join("")`, which would end in a slash.
+            true => self.project.clone(),
+            false => self.project.join(within),
+        }
     }
 }
 
-/// The producer that keeps its state in directories of this name.
-pub(crate) fn of_dir(name: &OsStr) -> Option<&'static Producer> {
-    PRODUCERS.iter().find(|producer| name == producer.dir)
+impl Source {
+    /// Whether what must be beside this file is there.
+    pub(crate) fn is_accompanied(&self, exists: impl FnOnce(&OsStr) -> bool) -> bool {
+        self.beside
+            .as_deref()
+            .is_none_or(|name| exists(OsStr::new(name)))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_state_file_is_known_by_its_name_and_its_directory() {
-        let role = |path: &str| Spec::of(Path::new(path)).map(|spec| spec.file.role);
-        assert_eq!(
-            role("/p/.context-foundry/current-phase.json"),
-            Some(Role::Phase)
-        );
-        assert_eq!(
-            role("/p/.context-foundry/session-summary.json"),
-            Some(Role::Summary)
-        );
-        assert_eq!(role("/p/current-phase.json"), None);
-        assert_eq!(role("/p/.context-foundry/other.json"), None);
-        assert_eq!(role("/"), None);
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use crate::producer;
+use crate::producer::Producers;
 
 /// Never walked, wherever they are.
 const ALWAYS: &[&str] = &[
@@ -147,10 +147,7 @@ impl Prune {
             let plain = |part: &str| {
                 !matches!(part, "" | "." | ".." | "~") && !part.contains(['*', '?', '[', '\0'])
             };
-            let is_state = |name: &str| {
-                let last = Path::new(name).file_name();
-                last.and_then(producer::of_dir).is_some()
-            };
+            let is_state = |name: &str| Producers::built_in().owns(Path::new(name));
             let never_matches = !name.split('/').all(plain) || is_state(name);
             if never_matches || (in_projects && name.contains('/')) {
                 return Err(entry.to_owned());
@@ -179,14 +176,11 @@ impl Prune {
     }
 
     /// Whether this directory is left out, given whether its parent is a
-    /// project. A root is never asked about; a producer's directory stays.
+    /// project. A root is never asked about, nor a producer's own directory.
     pub(crate) fn skips(&self, dir: &Path, parent_is_project: impl FnOnce() -> bool) -> bool {
         let Some(name) = dir.file_name() else {
             return false;
         };
-        if producer::of_dir(name).is_some() {
-            return false;
-        }
         self.names.contains(name)
             || self.endings.iter().any(|ending| dir.ends_with(ending))
             || (self.in_projects.contains(name) && parent_is_project())
@@ -233,13 +227,6 @@ mod tests {
         assert!(skips(&prune, "/home/u/go/pkg", false));
         assert!(!skips(&prune, "/home/u/pkg", false));
         assert!(!skips(&prune, "/srv/src", true));
-    }
-
-    #[test]
-    fn a_producers_directory_is_never_left_out() {
-        let prune = Prune::parse("src").unwrap();
-        assert!(!skips(&prune, "/p/.context-foundry", true));
-        assert!(skips(&prune, "/p/src", false));
     }
 
     #[test]

@@ -33,7 +33,9 @@ pub const MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgentId(pub u64);
 
-/// First 64 bits of the SHA-256 of the absolute project path, as 16 hex digits.
+/// First 64 bits of a SHA-256, as 16 hex digits: of the absolute project path,
+/// or of the producer's own id where it has one that is the same wherever its
+/// files lie.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProjectToken(pub u64);
 
@@ -41,7 +43,17 @@ impl ProjectToken {
     /// The token of a project directory, from the bytes of its absolute path.
     #[must_use]
     pub fn of(absolute: &Path) -> Self {
-        let digest = Sha256::digest(absolute.as_os_str().as_encoded_bytes());
+        Self::of_bytes(absolute.as_os_str().as_encoded_bytes())
+    }
+
+    /// The token of a producer's own id, from the bytes of `<producer>:<id>`.
+    #[must_use]
+    pub fn of_id(producer: &str, id: &str) -> Self {
+        Self::of_bytes(format!("{producer}:{id}").as_bytes())
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Self {
+        let digest = Sha256::digest(bytes);
         let mut first = [0; 8];
         first.copy_from_slice(&digest[..8]);
         Self(u64::from_be_bytes(first))
@@ -342,5 +354,13 @@ mod tests {
         let whole = ContentHash::of(b"/srv/weather").to_string();
         assert_eq!(token.to_string(), whole[..16]);
         assert_eq!(token.to_string().parse::<ProjectToken>().unwrap(), token);
+    }
+
+    #[test]
+    fn a_producers_own_id_is_a_token_too() {
+        // printf %s adw:3af4a34d | sha256sum
+        let token = ProjectToken::of_id("adw", "3af4a34d");
+        let whole = ContentHash::of(b"adw:3af4a34d").to_string();
+        assert_eq!(token.to_string(), whole[..16]);
     }
 }

@@ -1,16 +1,15 @@
 //! Reading one state file and saying what was seen: nothing new, a sign of
 //! life, or an event, which goes into the outbox with what is now known.
 
+use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use protocol::event::{EVENT_VERSION, MAX_DOCUMENT_BYTES, MAX_TEXT_BYTES};
-use protocol::{
-    ContentHash, Document, Event, EventKind, ProjectToken, Timestamp, Unreadable, UnreadableReason,
-};
+use protocol::{ContentHash, Document, Event, EventKind, Timestamp, Unreadable, UnreadableReason};
 use serde_json::value::RawValue;
 
 use super::problem::Problem;
@@ -19,7 +18,7 @@ use crate::beneath::{Beneath, Meta, ReadError, Reading};
 use crate::change::{self, Content, Known, Verdict};
 use crate::git;
 use crate::outbox::OutboxError;
-use crate::producer::{Role, Spec};
+use crate::producer::{Format, Role, Source, Spec};
 use crate::schedule::Patience;
 
 /// After the outbox could not be written (a full disk), it is tried again in this time, by one file.
@@ -35,7 +34,9 @@ struct Look<'a> {
     /// The root's label and path, and the file's project relative to it.
     root_label: &'a str,
     root_path: &'a Path,
-    project: &'a Path,
+    project: PathBuf,
+    /// The working tree that the file is in, relative to the root.
+    tree: PathBuf,
     beneath: Option<&'a Beneath>,
     now: Instant,
 }
@@ -81,24 +82,33 @@ impl Pipeline {
 
     fn look(&self, path: &Path, tracked: &mut Tracked, now: Instant) -> Result<(), OutboxError> {
         let roots = &self.setup.roots;
-        let (Some(spec), Some(index)) = (Spec::of(path), roots.owner(path)) else {
+        let Some(root) = roots.owner(path).map(|index| roots.get(index)) else {
             return Ok(());
         };
-        let root = roots.get(index);
+        let Some(spec) = self.setup.producers.spec(&root.path, path) else {
+            return Ok(());
+        };
         let relative = path.strip_prefix(&root.path).unwrap_or(path);
         let beneath = Beneath::open(&root.path);
+        let read = match &beneath {
+            Ok(beneath) => read(beneath, relative, &spec.source),
+            Err(error) => Err(root_error(error)),
+        };
+        // The root may be inside of the project.
+        let beneath_root = |dir: &Path| {
+            dir.strip_prefix(&root.path)
+                .unwrap_or(Path::new(""))
+                .to_owned()
+        };
         let look = Look {
             path,
-            spec,
             root_label: &root.label,
             root_path: &root.path,
-            project: relative.ancestors().nth(2).unwrap_or(Path::new("")),
+            project: beneath_root(&spec.project),
+            tree: beneath_root(&spec.tree()),
+            spec,
             beneath: beneath.as_ref().ok(),
             now,
-        };
-        let read = match &beneath {
-            Ok(beneath) => beneath.read(relative, MAX_DOCUMENT_BYTES),
-            Err(error) => Err(root_error(error)),
         };
         match read {
             Ok(reading) => self.readable(&look, tracked, &reading),
@@ -125,7 +135,7 @@ impl Pipeline {
         let raw = ContentHash::of(&reading.bytes);
         let known = tracked.known.as_ref();
         let unchanged = known.filter(|known| known.raw == Some(raw));
-        let parse = || Document::parse(&reading.bytes, look.spec.file.volatile);
+        let parse = || Document::parse(&reading.bytes, &look.spec.source.volatile);
         let (hash, document) = match unchanged.and_then(|known| known.hash) {
             // The same bytes have the same meaning; parsing is put off until it is needed.
             Some(hash) => (hash, None),
@@ -146,7 +156,7 @@ impl Pipeline {
         let verdict = change::content(
             known,
             &seen,
-            look.spec.file.role,
+            look.spec.source.role,
             phase_event,
             tracked.deleted,
         );
@@ -199,9 +209,10 @@ impl Pipeline {
             self.outbox.remember(look.path, known)?;
         }
         if alive {
-            let producer = look.spec.producer.name;
+            let producer = &look.spec.source.producer;
             let time = timestamp(seen.mtime_ns);
-            self.board.alive(producer, look.token(), time, look.now);
+            self.board
+                .alive(producer, look.spec.token(), time, look.now);
         }
         Ok(())
     }
@@ -294,32 +305,32 @@ impl Pipeline {
 
     /// The last event of the phase file beside a summary.
     fn phase_event(&self, look: &Look) -> Option<i64> {
-        if look.spec.file.role != Role::Summary {
+        if look.spec.source.role != Role::Summary {
             return None;
         }
-        let files = look.spec.producer.files.iter();
+        let files = self.setup.producers.of_role(&look.spec, Role::Phase);
         files
-            .filter(|file| file.role == Role::Phase)
-            .filter_map(|file| self.files.get(&*look.path.with_file_name(file.name)))
+            .iter()
+            .filter_map(|file| self.files.get(&**file))
             .filter_map(|tracked| tracked.known.as_ref().map(|known| known.event))
             .max()
     }
 
     fn event(&self, look: &Look, kind: EventKind, changed_at: Timestamp) -> Event {
         let identity = self.outbox.identity();
-        let project = look.root_path.join(look.project);
+        let project = look.root_path.join(&look.project);
         Event {
             v: EVENT_VERSION,
             agent: identity.agent,
             boot: identity.boot,
             seq: 0,
             host: self.setup.host.clone(),
-            producer: look.spec.producer.name.to_owned(),
-            project_token: look.token(),
+            producer: look.spec.source.producer.to_string(),
+            project_token: look.spec.token(),
             project: text(project.file_name().map_or(project.as_path(), Path::new)),
             root: text(Path::new(look.root_label)),
-            path: text(look.project),
-            file: look.spec.file_in_project(),
+            path: text(&look.project),
+            file: text(&look.spec.file),
             kind,
             found: false,
             recreated: false,
@@ -333,16 +344,25 @@ impl Pipeline {
             unreadable: None,
             git: look
                 .beneath
-                .and_then(|beneath| git::of_project(beneath, look.root_path, look.project)),
+                .and_then(|beneath| git::of_project(beneath, look.root_path, &look.tree)),
         }
     }
 }
 
-impl Look<'_> {
-    fn token(&self) -> ProjectToken {
-        // Not `root.join("")`, which would end in a slash and be another path.
-        let dir = self.path.ancestors().nth(2).unwrap_or(self.root_path);
-        ProjectToken::of(dir)
+/// Reads a producer's file in its format.
+fn read(beneath: &Beneath, relative: &Path, source: &Source) -> Result<Reading, ReadError> {
+    let exists = |name: &OsStr| beneath.meta(&relative.with_file_name(name)).is_some();
+    if !source.is_accompanied(exists) {
+        // Somebody else's file of that name.
+        return Err(ReadError::Missing);
+    }
+    match source.format {
+        Format::Json => beneath.read(relative, MAX_DOCUMENT_BYTES),
+        Format::Text => {
+            let meta = beneath.look(relative)?;
+            let bytes = format!("{{\"bytes\":{}}}", meta.size).into_bytes();
+            Ok(Reading { bytes, meta })
+        }
     }
 }
 

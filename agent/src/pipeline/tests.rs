@@ -4,6 +4,7 @@ mod contents;
 mod finding;
 mod left_out;
 mod roots;
+mod workflows;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -47,6 +48,7 @@ impl Half {
         let setup = Setup {
             host: "h".into(),
             roots: Roots::new(&paths, None),
+            producers: Producers::built_in(),
             prune,
             max_depth,
             state_dir: state.to_owned(),

@@ -14,9 +14,9 @@ use super::{Gap, Job, Pipeline, SECOND_LOOK, Tracked, tops};
 use crate::filesystem::Kind;
 use crate::listing::{Identity, Listing, OpenDir};
 use crate::mailbox::Flag;
+use crate::prune;
 use crate::schedule::Cause;
 use crate::watches::{Limit, Rank, WatchError};
-use crate::{producer, prune};
 
 /// A directory to be walked.
 struct Step {
@@ -75,8 +75,8 @@ impl Pipeline {
     pub(super) fn walk_for<'a>(&self, path: &'a Path) -> Option<&'a Path> {
         let root = self.setup.roots.owner(path)?;
         let parent = path.parent()?;
-        let at_the_limit = depth(&self.setup.roots.get(root).path, parent) == self.setup.max_depth;
-        let is_state = path.file_name().and_then(producer::of_dir).is_some();
+        let at_the_limit = depth(&self.setup.roots.get(root).path, parent) >= self.setup.max_depth;
+        let is_state = self.setup.producers.owns(path);
         if self.is_wanted_dir(path) {
             return Some(path);
         }
@@ -97,15 +97,28 @@ impl Pipeline {
             return false;
         }
         let between = path.ancestors().skip(1).take_while(|dir| dir != root);
-        let mut pruned = between.map(|dir| self.setup.prune.skips(dir, || false));
-        // A producer's directory may be one deeper than the deepest that is walked.
-        let extra = usize::from(path.file_name().and_then(producer::of_dir).is_some());
+        let mut pruned = between.map(|dir| self.is_pruned(dir, || false));
+        // A producer's directories may be deeper than the deepest that is walked.
+        let extra = self.setup.producers.leads(path).unwrap_or(0);
         depth(root, path) <= self.setup.max_depth + extra
             && !pruned.any(|pruned| pruned)
-            && !self
-                .setup
-                .prune
-                .skips(path, || path.parent().is_some_and(prune::is_project))
+            && !self.is_pruned(path, || path.parent().is_some_and(prune::is_project))
+    }
+
+    /// Whether a directory is left out. A producer's own never is.
+    fn is_pruned(&self, dir: &Path, parent_is_project: impl FnOnce() -> bool) -> bool {
+        !self.setup.producers.owns(dir) && self.setup.prune.skips(dir, parent_is_project)
+    }
+
+    /// What a directory's watch is worth by its name.
+    fn rank(&self, dir: &Path) -> Rank {
+        if self.setup.producers.owns(dir) {
+            Rank::State
+        } else if self.setup.producers.leads(dir).is_some() {
+            Rank::Project
+        } else {
+            Rank::Plain
+        }
     }
 
     /// True: what is left out on purpose is not the same as before.
@@ -113,15 +126,14 @@ impl Pipeline {
         self.walk += 1;
         let left_out = self.roots[root].left_out.cut(start);
         let top = self.setup.roots.get(root).path.clone();
-        let name = start.file_name();
         let mut steps = vec![Step {
             path: start.to_owned(),
             depth: depth(&top, start),
             parent_dev: None,
-            rank: match name.and_then(producer::of_dir) {
-                _ if start == top => Rank::Root,
-                Some(_) => Rank::State,
-                None => Rank::Plain,
+            rank: if start == top {
+                Rank::Root
+            } else {
+                self.rank(start)
             },
         }];
         while let Some(step) = steps.pop() {
@@ -181,12 +193,13 @@ impl Pipeline {
             return Ok(());
         }
         let watched = self.watch(root, &step.path, step.rank, identity)?;
-        let mut listing = dir.list(&step.path)?;
-        if !listing.state_dirs.is_empty() {
+        let mut listing = dir.list(&step.path, &self.setup.producers)?;
+        if let Some(rank) = rank_by(&listing) {
             if watched {
-                self.watches.promote(&step.path, Rank::Project);
-            } else if self.watch(root, &step.path, Rank::Project, identity)? {
-                listing = OpenDir::open(&step.path, step.rank == Rank::Root)?.list(&step.path)?;
+                self.watches.promote(&step.path, rank);
+            } else if self.watch(root, &step.path, rank, identity)? {
+                let again = OpenDir::open(&step.path, step.rank == Rank::Root)?;
+                listing = again.list(&step.path, &self.setup.producers)?;
             }
         }
         self.note(root, step, identity.dev, &listing, steps);
@@ -207,25 +220,24 @@ impl Pipeline {
             parent_dev: Some(dev),
             rank,
         };
-        for name in &listing.dirs {
-            let path = step.path.join(name);
-            let skipped = self.setup.prune.skips(&path, || listing.is_project);
-            if skipped || self.setup.roots.is_root(&path) {
-                continue;
-            }
-            if step.depth < self.setup.max_depth {
-                steps.push(next(path, Rank::Plain));
-            } else {
-                self.roots[root].left_out.note(path, Why::TooDeep);
-            }
-        }
         for name in &listing.state_links {
             let path = step.path.join(name);
             self.roots[root].left_out.note(path, Why::Link);
         }
         // Last in, first out: state comes before all else.
-        for name in &listing.state_dirs {
-            steps.push(next(step.path.join(name), Rank::State));
+        for name in listing.dirs.iter().chain(&listing.state_dirs) {
+            let path = step.path.join(name);
+            let rank = self.rank(&path);
+            let extra = self.setup.producers.leads(&path).unwrap_or(0);
+            let skipped = self.is_pruned(&path, || listing.is_project);
+            if skipped || self.setup.roots.is_root(&path) {
+                continue;
+            }
+            if step.depth < self.setup.max_depth + extra {
+                steps.push(next(path, rank));
+            } else {
+                self.roots[root].left_out.note(path, Why::TooDeep);
+            }
         }
         for name in &listing.state_files {
             self.met(root, &step.path.join(name));
@@ -316,6 +328,14 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// What a directory's watch is worth by what is in it, if that is more than by its name.
+fn rank_by(listing: &Listing) -> Option<Rank> {
+    if !listing.state_files.is_empty() {
+        return Some(Rank::State);
+    }
+    (!listing.state_dirs.is_empty()).then_some(Rank::Project)
 }
 
 fn depth(root: &Path, path: &Path) -> usize {

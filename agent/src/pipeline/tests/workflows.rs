@@ -1,0 +1,107 @@
+//! ADW's files: in the main tree and in worktrees, one build for one id.
+
+use protocol::ProjectToken;
+
+use super::*;
+
+const STATE: &str = "agents/3af4a34d/adw_state.json";
+const TREE_STATE: &str = "trees/3af4a34d/agents/3af4a34d/adw_state.json";
+
+#[test]
+fn a_workflows_files_are_one_build_wherever_they_lie() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let project = dir.path().join("shop");
+    write(&project, STATE, r#"{"adw_id":"3af4a34d"}"#);
+    let half = Half::start(state.path(), &[dir.path()]);
+    half.expect(1);
+    write(
+        &project,
+        TREE_STATE,
+        r#"{"adw_id":"3af4a34d","issue_number":"83"}"#,
+    );
+    write(
+        &project.join("trees/3af4a34d"),
+        ".git/HEAD",
+        "ref: refs/heads/feature\n",
+    );
+    half.expect(2);
+    write(
+        &project,
+        "agents/3af4a34d/completed_phases.json",
+        r#"{"completed":[]}"#,
+    );
+    let events = half.expect(3);
+    for event in &events {
+        assert_eq!(event.producer, "adw");
+        assert_eq!(event.project_token, ProjectToken::of_id("adw", "3af4a34d"));
+        assert_eq!(
+            (event.project.as_str(), event.path.as_str()),
+            ("shop", "shop")
+        );
+    }
+    assert_eq!(events[0].file, STATE);
+    assert_eq!(events[1].file, TREE_STATE);
+}
+
+#[test]
+fn the_branch_is_that_of_the_working_tree_that_the_file_is_in() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(dir.path(), ".git/HEAD", "ref: refs/heads/main\n");
+    write(
+        dir.path(),
+        "trees/3af4a34d/.git/HEAD",
+        "ref: refs/heads/feature\n",
+    );
+    write(dir.path(), STATE, r#"{"a":1}"#);
+    write(dir.path(), TREE_STATE, r#"{"a":2}"#);
+    let half = Half::start(state.path(), &[dir.path()]);
+    let branch = |event: &Event| event.git.as_ref().and_then(|git| git.branch.clone());
+    let mut branches: Vec<_> = half
+        .expect(2)
+        .iter()
+        .map(|event| (event.file.clone(), branch(event).unwrap()))
+        .collect();
+    branches.sort();
+    assert_eq!(
+        branches,
+        [
+            (STATE.to_owned(), "main".to_owned()),
+            (TREE_STATE.to_owned(), "feature".to_owned())
+        ]
+    );
+}
+
+#[test]
+fn of_an_error_log_only_its_size_leaves_the_host() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(dir.path(), STATE, "{}");
+    let half = Half::start(state.path(), &[dir.path()]);
+    half.expect(1);
+    write(dir.path(), "agents/3af4a34d/error.log", "token=secret\n");
+    // Anybody's error.log is nobody's business.
+    write(dir.path(), "agents/other/error.log", "nothing to see");
+    let events = half.settle(dir.path(), 2);
+    let document = events[1].document.as_ref().unwrap().get();
+    assert_eq!(document, r#"{"bytes":13}"#);
+    assert_eq!((events[1].size, events[1].kind), (13, EventKind::Content));
+}
+
+#[test]
+fn a_workflow_deeper_than_the_deepest_walk_is_found_whole() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let deep: PathBuf = std::iter::repeat_n("d", 32).collect();
+    let project = dir.path().join(deep);
+    write(&project, TREE_STATE, "{}");
+    let half = Half::start(state.path(), &[dir.path()]);
+    half.expect(1);
+    write(&project, STATE, r#"{"later":1}"#);
+    half.expect(2);
+}
+
+#[test]
+fn a_directory_of_dependencies_is_left_out_also_among_workflows() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(dir.path(), "agents/node_modules/adw_state.json", "{}");
+    let half = Half::start(state.path(), &[dir.path()]);
+    half.settle(dir.path(), 0);
+}

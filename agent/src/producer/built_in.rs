@@ -1,0 +1,114 @@
+//! The producers that the agent knows without being told.
+
+use std::sync::Arc;
+
+use super::{Format, Identity, Pattern, Role, Source};
+
+/// A row: producer, identity, pattern, format, role.
+type Row = (&'static str, Identity, &'static str, Format, Role);
+
+const FOUNDRY: &str = "context-foundry";
+const ADW: &str = "adw";
+
+/// Of one directory's files the first is read first. ADW's lie in the main
+/// tree, and once more in the worktree (`trees/{id}`) where most phases run.
+const ROWS: [Row; 8] = [
+    (
+        FOUNDRY,
+        Identity::Project,
+        ".context-foundry/current-phase.json",
+        Format::Json,
+        Role::Phase,
+    ),
+    (
+        FOUNDRY,
+        Identity::Project,
+        ".context-foundry/session-summary.json",
+        Format::Json,
+        Role::Summary,
+    ),
+    (
+        ADW,
+        Identity::Id,
+        "trees/{id}/agents/{id}/adw_state.json",
+        Format::Json,
+        Role::Part,
+    ),
+    (
+        ADW,
+        Identity::Id,
+        "trees/{id}/agents/{id}/completed_phases.json",
+        Format::Json,
+        Role::Part,
+    ),
+    (
+        ADW,
+        Identity::Id,
+        "trees/{id}/agents/{id}/error.log",
+        Format::Text,
+        Role::Part,
+    ),
+    (
+        ADW,
+        Identity::Id,
+        "agents/{id}/adw_state.json",
+        Format::Json,
+        Role::Part,
+    ),
+    (
+        ADW,
+        Identity::Id,
+        "agents/{id}/completed_phases.json",
+        Format::Json,
+        Role::Part,
+    ),
+    (
+        ADW,
+        Identity::Id,
+        "agents/{id}/error.log",
+        Format::Text,
+        Role::Part,
+    ),
+];
+
+/// Rewritten with each state, and no change of it by itself.
+const VOLATILE: &str = "last_updated";
+
+/// Files whose names are anybody's, and what must be beside them.
+const ACCOMPANIED: [(&str, &str); 1] = [("error.log", "adw_state.json")];
+
+/// The table as the agent uses it.
+pub(super) fn sources() -> Vec<Source> {
+    ROWS.into_iter().filter_map(source).collect()
+}
+
+fn source((producer, identity, pattern, format, role): Row) -> Option<Source> {
+    let beside = ACCOMPANIED
+        .into_iter()
+        .find(|(file, _)| pattern.ends_with(file));
+    Some(Source {
+        producer: Arc::from(producer),
+        // A row that is no pattern is found by the test below.
+        pattern: Pattern::parse(pattern).ok()?,
+        format,
+        role,
+        identity,
+        volatile: vec![VOLATILE.to_owned()],
+        beside: beside.map(|(_, beside)| beside.to_owned()),
+        tree: if pattern.starts_with("trees/{id}/") {
+            2
+        } else {
+            0
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_a_pattern() {
+        assert_eq!(sources().len(), ROWS.len());
+    }
+}
