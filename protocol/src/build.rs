@@ -133,6 +133,18 @@ pub struct Context {
     pub limit: Option<u64>,
 }
 
+/// Something that is known of a build and has no field of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Fact {
+    /// As the producer names it; its value is in `Build::fields` under this name or an older one.
+    pub key: String,
+    /// As people name it.
+    pub label: String,
+    /// The value, in words.
+    pub text: String,
+}
+
 /// One run of a producer in one project on one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -225,6 +237,9 @@ pub struct Build {
     pub summary: Option<Value>,
     /// What went wrong, in the producer's or our words.
     pub error: Option<String>,
+    /// Further facts that the producer's module knows by name, in the order to show them.
+    #[serde(default)]
+    pub facts: Vec<Fact>,
     /// Every field that the producer wrote, unknown ones kept.
     pub fields: Map<String, Value>,
 }

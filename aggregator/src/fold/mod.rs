@@ -1,8 +1,10 @@
 //! State is a fold: facts in the order of their commits become builds. Pure:
 //! no I/O, no clock but the fact's own, so that the projection, a replay and a
 //! rebuild agree. One module per producer says what its files mean
-//! (`context_foundry`); `track` is what all producers share.
+//! (`adw`,
+//! `context_foundry`); `track` is what all producers share.
 
+mod adw;
 mod broadcast;
 mod conditions;
 mod context_foundry;

@@ -14,6 +14,7 @@ fn key(name: &str) -> String {
         "deployer" => "deploy".to_owned(),
         "github" => "github integration".to_owned(),
         "tester" | "test loop" => "test".to_owned(),
+        "doc" => "document".to_owned(), // ADW's server and pages call it so
         _ => lower,
     }
 }

@@ -6,6 +6,7 @@ use protocol::{Build, BuildState, Event, PhaseState, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::adw;
 use super::conditions::Conditions;
 use super::limits::MAX_FIELDS_BYTES;
 use super::phases;
@@ -34,6 +35,9 @@ pub(super) struct Run {
     pub(super) told: Option<usize>,
     /// No state file was seen yet, only the summary.
     pub(super) summary_only: bool,
+    /// What only ADW's module needs.
+    #[serde(default, skip_serializing_if = "adw::Memory::is_empty")]
+    pub(super) adw: adw::Memory,
     said: BuildState,
     reason: Option<String>,
 }
@@ -104,6 +108,7 @@ impl Run {
                 tasks: None,
                 summary: None,
                 error: None,
+                facts: Vec::new(),
                 fields: Map::new(),
             },
             conditions: Conditions::default(),
@@ -111,6 +116,7 @@ impl Run {
             number: None,
             told: None,
             summary_only: false,
+            adw: adw::Memory::default(),
             said: BuildState::Unknown,
             reason: None,
         }
@@ -154,8 +160,17 @@ impl Run {
         self.seen(event);
     }
 
-    /// Something of the run was seen: its times move.
+    /// Something of the run was seen: its times move, and its working tree is as git says.
     pub(super) fn seen(&mut self, event: &Event) {
+        self.seen_at(event);
+        if let (Some(git), false) = (&event.git, self.build.has_ended()) {
+            self.build.branch.clone_from(&git.branch);
+            self.build.commit.clone_from(&git.commit);
+        }
+    }
+
+    /// Something of the run was seen: its times move.
+    pub(super) fn seen_at(&mut self, event: &Event) {
         let build = &mut self.build;
         build.changed_at = Some(event.changed_at);
         build.observed_at = Some(event.observed_at);
@@ -165,10 +180,6 @@ impl Run {
             Some(old) if old <= event.observed_at => Some(old.max(at)),
             _ => Some(at),
         };
-        if let (Some(git), false) = (&event.git, build.has_ended()) {
-            build.branch.clone_from(&git.branch);
-            build.commit.clone_from(&git.commit);
-        }
     }
 
     pub(super) fn settle(&mut self) {

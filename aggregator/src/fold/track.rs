@@ -16,8 +16,8 @@ use super::run::{EndedBy, Run, moment};
 use super::silence::{Silence, Silences, minutes};
 use super::value::cut;
 use super::{
-    Effect, Fact, Outcome, TimerFact, TimerKind, broadcast, context_foundry, openbuilder, reported,
-    unknown_producer,
+    Effect, Fact, Outcome, TimerFact, TimerKind, adw, broadcast, context_foundry, openbuilder,
+    reported, unknown_producer,
 };
 
 /// A producer in a project on a host, over its runs.
@@ -239,12 +239,29 @@ impl Track {
             }
             _ => Standing::Removed,
         };
-        let same = self.files.get(&event.file) == Some(&now) && !event.recreated;
-        if self.files.len() < MAX_FILES || self.files.contains_key(&event.file) {
-            self.files.insert(event.file.clone(), now);
+        let file = self.key(event);
+        let same = self.files.get(&file) == Some(&now) && !event.recreated;
+        if self.files.len() < MAX_FILES || self.files.contains_key(&file) {
+            self.files.insert(file, now);
         }
         // A summary may be equal to that of the run before: it counts once in each run.
         same && !context_foundry::is_news_again(self, event)
+    }
+
+    /// What tells a file from the producer's others. Where the id is the
+    /// producer's own, its files may lie in several projects.
+    fn key(&self, event: &Event) -> String {
+        match self.producer.as_str() {
+            adw::PRODUCER => format!("{}/{}", event.path, event.file),
+            _ => event.file.clone(),
+        }
+    }
+
+    /// Whether a file of which this is true is there, by its last event.
+    fn has(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
+        self.files
+            .iter()
+            .any(|(file, standing)| *standing != Standing::Removed && is_wanted(file))
     }
 
     fn interpret(&mut self, event: &Event) -> Option<Build> {
@@ -272,6 +289,7 @@ impl Track {
 
     fn content(&mut self, event: &Event, document: &Map<String, Value>) -> Option<Build> {
         match self.producer.as_str() {
+            adw::PRODUCER => return adw::content(self, event, document),
             context_foundry::PRODUCER if broadcast::is_call(event) => {
                 return broadcast::content(self, event, document);
             }
@@ -297,8 +315,12 @@ impl Track {
     }
 
     fn removed(&mut self, event: &Event) {
-        let matters =
-            self.producer != context_foundry::PRODUCER || context_foundry::is_state_file(event);
+        let matters = match self.producer.as_str() {
+            context_foundry::PRODUCER => context_foundry::is_state_file(event),
+            // The worktree goes when it is cleaned up; the main tree's copy stays.
+            adw::PRODUCER => adw::is_state_file(&event.file) && !self.has(adw::is_state_file),
+            _ => true,
+        };
         if let Some(run) = &mut self.run {
             run.conditions.unreadable.remove(&event.file);
         }

@@ -67,6 +67,79 @@ pub(super) fn web_address(object: &Map<String, Value>, keys: &[&str]) -> Option<
         .map(str::to_owned)
 }
 
+/// Members of a value that are put into words; more is in the raw fields.
+const MAX_WORDED: usize = 24;
+
+/// A value of unknown shape in a few words: `success yes, total errors 0`.
+/// None for null and what is empty.
+pub(super) fn in_words(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Null => return None,
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if text.trim().is_empty() => return None,
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let plain = |item: &Value| !matches!(item, Value::Array(_) | Value::Object(_));
+            if items.is_empty() {
+                "none".to_owned()
+            } else if items.iter().all(plain) {
+                listed(items.iter().filter_map(in_words))
+            } else {
+                items.len().to_string()
+            }
+        }
+        Value::Object(members) if members.is_empty() => return None,
+        Value::Object(members) => listed(members.iter().filter_map(|(key, value)| {
+            let key = key.replace('_', " ");
+            match value {
+                Value::Object(_) => Some(format!("{key} ({})", in_words(value)?)),
+                _ => Some(format!("{key} {}", in_words(value)?)),
+            }
+        })),
+    };
+    Some(cut(&text, MAX_SENTENCE))
+}
+
+fn listed(words: impl Iterator<Item = String>) -> String {
+    words.take(MAX_WORDED).collect::<Vec<_>>().join(", ")
+}
+
+/// An amount of US dollars: a number, or text of one, with or without its sign.
+pub(super) fn dollars(value: &Value) -> Option<f64> {
+    let amount = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().trim_start_matches('$').parse().ok(),
+        _ => None,
+    };
+    amount.filter(|amount: &f64| amount.is_finite() && *amount >= 0.0)
+}
+
+/// An amount, or an object of amounts, in words: `plan $0.15, build $0.20`.
+pub(super) fn dollars_in_words(value: &Value) -> Option<String> {
+    if let Value::Object(members) = value {
+        let each = members.iter().filter_map(|(key, value)| {
+            let key = key.replace('_', " ");
+            Some(format!("{key} {}", dollars_in_words(value)?))
+        });
+        let text = listed(each);
+        return (!text.is_empty()).then(|| cut(&text, MAX_SENTENCE));
+    }
+    dollars(value)?;
+    let text = match value {
+        Value::String(text) => text.trim().trim_start_matches('$').to_owned(),
+        other => other.to_string(),
+    };
+    // As it was written, with cents at least.
+    let text = match text.split_once('.') {
+        None if text.bytes().all(|byte| byte.is_ascii_digit()) => format!("{text}.00"),
+        Some((_, cents)) if cents.len() == 1 => format!("{text}0"),
+        _ => text,
+    };
+    Some(format!("${text}"))
+}
+
 /// A phase number such as `3/7`, `4.5/8`, `?/7` or `3`, as far as it tells.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct PhaseNumber {
@@ -102,6 +175,7 @@ impl PhaseNumber {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn phase_numbers_of_real_producers_are_read_as_far_as_they_tell() {
@@ -113,6 +187,42 @@ mod tests {
         assert_eq!(read("3/0"), Some((3.0, None)));
         assert_eq!(read("nan/inf"), None);
         assert_eq!(read("-1/7"), None);
+    }
+
+    #[test]
+    fn values_of_any_shape_are_put_into_a_few_words() {
+        let words = |value| in_words(&value);
+        let results = json!({"success":true,"summary":{"total_errors":0},"errors":[{"file":"a"}]});
+        assert_eq!(
+            words(results).as_deref(),
+            Some("errors 1, success yes, summary (total errors 0)")
+        );
+        assert_eq!(words(json!(["a", 7])).as_deref(), Some("a, 7"));
+        assert_eq!(words(json!([])).as_deref(), Some("none"));
+        for nothing in [json!(null), json!(""), json!({})] {
+            assert_eq!(words(nothing), None);
+        }
+    }
+
+    #[test]
+    fn dollars_may_be_text_and_are_shown_as_written() {
+        for (value, amount, text) in [
+            (json!(0.45), Some(0.45), Some("$0.45")),
+            (json!("0.5"), Some(0.5), Some("$0.50")),
+            (json!("$12"), Some(12.0), Some("$12.00")),
+            (json!(0), Some(0.0), Some("$0.00")),
+            (json!(-1), None, None),
+            (json!("cheap"), None, None),
+            (json!("inf"), None, None),
+            (
+                json!({"plan":0.15,"build":"0.2","x":null}),
+                None,
+                Some("build $0.20, plan $0.15"),
+            ),
+        ] {
+            assert_eq!(dollars(&value), amount, "{value}");
+            assert_eq!(dollars_in_words(&value).as_deref(), text, "{value}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Tables of cases: what a row of writes makes of a build.
 
+mod adw;
 mod contents;
 mod play;
 mod runs;

@@ -10,14 +10,23 @@ use crate::fold::{Fact, Outcome, TimerFact, TimerKind, Track};
 /// Plays writes into a track, one second apart.
 pub(super) struct Play {
     pub(super) track: Track,
+    producer: &'static str,
+    directory: &'static str,
     pub(super) seq: u64,
     pub(super) now_ms: i64,
 }
 
 impl Play {
     pub(super) fn new() -> Self {
+        Self::of("context-foundry", ".context-foundry/")
+    }
+
+    /// A play of another producer, with the directory in which its files lie.
+    pub(super) fn of(producer: &'static str, directory: &'static str) -> Self {
         Self {
-            track: Track::new("build-01", "context-foundry", ProjectToken(1)),
+            track: Track::new("build-01", producer, ProjectToken(1)),
+            producer,
+            directory,
             seq: 0,
             now_ms: 1_000_000,
         }
@@ -33,12 +42,12 @@ impl Play {
             boot: Uuid::from_u128(1),
             seq: self.seq,
             host: "build-01".into(),
-            producer: "context-foundry".into(),
+            producer: self.producer.into(),
             project_token: ProjectToken(1),
             project: "weather".into(),
             root: "src".into(),
             path: "weather".into(),
-            file: format!(".context-foundry/{file}"),
+            file: format!("{}{file}", self.directory),
             kind,
             found: false,
             recreated: false,

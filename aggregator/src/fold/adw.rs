@@ -1,0 +1,215 @@
+//! ADW: `agents/<adw_id>/` in a project, and once more in the worktree
+//! `trees/<adw_id>/`: `adw_state.json` (what the workflow works on),
+//! `completed_phases.json` (where it stands), `error.log` (it failed). One
+//! build for one id. Newer state files hold no state at all, so it is inferred
+//! from the rest, and the reason says from what.
+
+mod fields;
+mod infer;
+mod words;
+
+use protocol::{Build, BuildState, Event, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::phases;
+use super::run::{EndedBy, Run, moment};
+use super::track::Track;
+use super::value::names;
+
+/// As agents name it.
+pub(super) const PRODUCER: &str = "adw";
+
+const STATE_FILE: &str = "adw_state.json";
+const PHASES_FILE: &str = "completed_phases.json";
+const ERROR_FILE: &str = "error.log";
+
+/// Where `fields` keeps what other files than the state file say.
+const PHASES: &str = "completed_phases";
+const ERROR: &str = "error_log";
+
+/// What must be remembered of a run beside its build.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Memory {
+    /// Time of the newest state file: an older copy in another tree only adds to it.
+    state_at: Option<Timestamp>,
+    /// The same for the list of completed phases.
+    phases_at: Option<Timestamp>,
+    /// When a phase was last seen to begin.
+    phase_began_at: Option<Timestamp>,
+}
+
+impl Memory {
+    /// For tracks of other producers, which are stored without it.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One of the workflow's files, and what tells it from the others.
+fn file_name(event: &Event) -> &str {
+    event.file.rsplit('/').next().unwrap_or_default()
+}
+
+/// The file that says what the workflow works on.
+pub(super) fn is_state_file(file: &str) -> bool {
+    file.rsplit('/').next() == Some(STATE_FILE)
+}
+
+/// The workflow's own id: the directory above its files.
+fn id(event: &Event) -> Option<&str> {
+    let mut parts = event.file.split('/').skip_while(|part| *part != "agents");
+    parts.nth(1)
+}
+
+/// Takes over one file. Returns a run that was superseded.
+pub(super) fn content(
+    track: &mut Track,
+    event: &Event,
+    document: &Map<String, Value>,
+) -> Option<Build> {
+    let superseded = match &track.run {
+        None => track.begin(event),
+        Some(run) if restarts(run, event, document) => begin_again(track, event),
+        Some(_) => None,
+    };
+    let at = moment(event);
+    let run = track.run.as_mut()?;
+    see(run, event, at);
+    match file_name(event) {
+        STATE_FILE => state(run, document, at),
+        PHASES_FILE => completed_phases(run, document, at),
+        ERROR_FILE => error_log(run, event, document, at),
+        _ => {}
+    }
+    fields::apply(&mut run.build);
+    infer::progress(&mut run.build);
+    if run.build.has_ended() {
+        track.silences.leave(at);
+    } else if let Some(phase) = run.build.phase.clone() {
+        track.silences.seen(&phase, at);
+    }
+    superseded
+}
+
+/// The next run of the same id. What belongs to the workflow and not to one
+/// try of it stays known: a restart resets the state file to nulls.
+fn begin_again(track: &mut Track, event: &Event) -> Option<Build> {
+    let known = track.current().map(|build| build.fields.clone());
+    let superseded = track.begin(event);
+    if let Some(run) = &mut track.run {
+        run.build.fields = fields::lasting(known.unwrap_or_default());
+    }
+    superseded
+}
+
+/// Whether a file begins the next run: work after an end, or phases that are
+/// forgotten. An orchestrator's last words after a failure begin nothing.
+fn restarts(run: &Run, event: &Event, document: &Map<String, Value>) -> bool {
+    let known = &run.build.fields;
+    match (run.build.ended_at, file_name(event)) {
+        (Some(ended), _) if moment(event) <= ended => false,
+        (Some(_), STATE_FILE) => {
+            event.recreated
+                || fields::is_reset(known, document)
+                || infer::is_set_to_work(known, document)
+        }
+        (Some(_), PHASES_FILE) => {
+            let current = infer::current(document);
+            current.is_some() && current != known.get(PHASES).and_then(infer::current_of)
+        }
+        (None, PHASES_FILE) if is_newest(run.adw.phases_at, moment(event)) => {
+            let told = names(document, "completed").map(|names| names.len());
+            run.told.is_some_and(|told| told > 0) && told == Some(0)
+        }
+        _ => false,
+    }
+}
+
+fn is_newest(known: Option<Timestamp>, at: Timestamp) -> bool {
+    known.is_none_or(|known| at >= known)
+}
+
+/// Something of the workflow was seen. Only a worktree's git tells of its
+/// branch; the main tree stands where people work.
+fn see(run: &mut Run, event: &Event, at: Timestamp) {
+    run.conditions.silent = None;
+    run.conditions.removed = None;
+    run.conditions.unreadable.remove(&event.file);
+    run.seen_at(event);
+    if run.build.session_id.is_none() {
+        run.build.session_id = id(event).map(str::to_owned);
+    }
+    // Files found together: the oldest tells most of when it began.
+    if event.found && run.build.run == 1 && run.build.started_at > Some(at) {
+        run.build.started_at = Some(at);
+    }
+    if let (true, Some(git)) = (event.file.starts_with("trees/"), &event.git) {
+        run.build.commit.clone_from(&git.commit);
+        if let Some(branch) = &git.branch {
+            run.build.branch = Some(branch.clone());
+        }
+    }
+}
+
+fn state(run: &mut Run, document: &Map<String, Value>, at: Timestamp) {
+    let newest = is_newest(run.adw.state_at, at);
+    fields::merge(&mut run.build.fields, document, newest);
+    if newest {
+        run.adw.state_at = Some(at);
+    }
+    judge(run, at);
+}
+
+fn completed_phases(run: &mut Run, document: &Map<String, Value>, at: Timestamp) {
+    if !is_newest(run.adw.phases_at, at) {
+        return;
+    }
+    run.adw.phases_at = Some(at);
+    run.told = names(document, "completed").map(|names| names.len());
+    if infer::current(document).is_some() {
+        run.adw.phase_began_at = Some(at);
+    }
+    let whole = Value::Object(document.clone());
+    run.build.fields.insert(PHASES.to_owned(), whole);
+    judge(run, at);
+}
+
+/// Its presence means that the workflow failed, unless a phase began since.
+fn error_log(run: &mut Run, event: &Event, document: &Map<String, Value>, at: Timestamp) {
+    let whole = Value::Object(document.clone());
+    run.build.fields.insert(ERROR.to_owned(), whole);
+    let restarted = run.build.run > 1 && run.build.started_at > Some(at);
+    if restarted || run.adw.phase_began_at > Some(at) {
+        return;
+    }
+    let bytes = document.get("bytes").and_then(Value::as_u64);
+    let size = bytes.map_or_else(String::new, |bytes| format!(" ({bytes} bytes)"));
+    let reason = format!("{} was written{size}", event.file);
+    run.build.error.get_or_insert_with(|| {
+        format!(
+            "{} holds what went wrong; its text stays on the host",
+            event.file
+        )
+    });
+    run.end(BuildState::Failed, reason, at, EndedBy::State);
+}
+
+/// Where the workflow stands, from all that is known of it.
+fn judge(run: &mut Run, at: Timestamp) {
+    infer::phases(&mut run.build, at);
+    if run.build.has_ended() {
+        let last = infer::last_word(run.build.state);
+        phases::close(&mut run.build.phases, last, at);
+        return;
+    }
+    match infer::standing(&run.build) {
+        infer::Standing::Ended(state, reason) => {
+            if state == BuildState::Failed && run.build.error.is_none() {
+                run.build.error = infer::error(&run.build.fields);
+            }
+            run.end(state, reason, at, EndedBy::State);
+        }
+        infer::Standing::Open(state, reason) => run.say(state, Some(reason)),
+    }
+}

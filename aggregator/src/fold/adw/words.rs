@@ -1,0 +1,87 @@
+//! The producer's vocabulary. Its programs use one table's words in another's
+//! place, in any case; phases have numbers, and the seventh has two names.
+
+use protocol::BuildState;
+
+/// Every phase of a whole workflow, in order.
+pub(super) const PHASES: [&str; 10] = [
+    "Plan", "Validate", "Build", "Lint", "Test", "Review", "Document", "Ship", "Cleanup", "Verify",
+];
+
+/// Scripts by what their names begin with, and the phase that each is.
+const SCRIPTS: [(&str, &str); 11] = [
+    ("adw_plan", "Plan"),
+    ("adw_validate", "Validate"),
+    ("adw_build", "Build"),
+    ("adw_lint", "Lint"),
+    ("adw_test", "Test"),
+    ("adw_review", "Review"),
+    ("adw_document", "Document"),
+    ("adw_ship", "Ship"),
+    ("adw_cleanup", "Cleanup"),
+    ("adw_verify", "Verify"),
+    ("adw_patch", "Build"),
+];
+
+/// The phase that a script is; none for those that run several.
+pub(super) fn phase_of_script(script: &str) -> Option<&'static str> {
+    let (rest, phase) = SCRIPTS
+        .iter()
+        .find_map(|(name, phase)| Some((script.strip_prefix(name)?, *phase)))?;
+    // `adw_plan_iso` is one phase, `adw_plan_build_iso` several.
+    matches!(rest, "" | "_iso").then_some(phase)
+}
+
+/// A whole workflow runs every phase; of any other it is not known which.
+pub(super) fn runs_every_phase(template: &str) -> bool {
+    template.starts_with("adw_sdlc_complete")
+}
+
+/// What a status word means. Unknown words mean that it works.
+pub(super) fn state(word: &str) -> BuildState {
+    match word.trim().to_lowercase().as_str() {
+        "completed" | "complete" | "success" | "succeeded" | "done" => BuildState::Completed,
+        "failed" | "error" | "errored" => BuildState::Failed,
+        "cancelled" | "canceled" | "aborted" => BuildState::Cancelled,
+        "queued" | "ready" | "pending" | "planned" => BuildState::Queued,
+        "paused" | "blocked" | "waiting" => BuildState::Waiting,
+        "unknown" => BuildState::Unknown,
+        _ => BuildState::Running,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_names_its_phase_only_if_it_is_one() {
+        assert_eq!(phase_of_script("adw_plan_iso"), Some("Plan"));
+        assert_eq!(phase_of_script("adw_build"), Some("Build"));
+        for several in ["adw_plan_build_iso", "adw_sdlc_complete_iso", "", "plan"] {
+            assert_eq!(phase_of_script(several), None, "{several}");
+        }
+    }
+
+    #[test]
+    fn every_table_of_status_words_is_understood() {
+        for (word, expected) in [
+            ("running", BuildState::Running),
+            ("in_progress", BuildState::Running),
+            ("started", BuildState::Running),
+            ("Completed", BuildState::Completed),
+            ("failed", BuildState::Failed),
+            ("paused", BuildState::Waiting),
+            ("blocked", BuildState::Waiting),
+            ("queued", BuildState::Queued),
+            ("ready", BuildState::Queued),
+            ("pending", BuildState::Queued),
+            ("planned", BuildState::Queued),
+            ("cancelled", BuildState::Cancelled),
+            ("unknown", BuildState::Unknown),
+            ("never seen before", BuildState::Running),
+        ] {
+            assert_eq!(state(word), expected, "{word}");
+        }
+    }
+}

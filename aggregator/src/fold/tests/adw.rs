@@ -1,0 +1,435 @@
+//! ADW's workflows: each oddity was seen in its committed files, its documents
+//! or its programs.
+
+use protocol::{BuildState, EventKind, Git, PhaseState, Timestamp};
+use serde_json::{Value, json};
+
+use super::play::Play;
+use crate::fold::{Effect, Outcome, TimerKind};
+
+const STATE: &str = "agents/3af4a34d/adw_state.json";
+const PHASES: &str = "agents/3af4a34d/completed_phases.json";
+const ERROR: &str = "agents/3af4a34d/error.log";
+
+fn play() -> Play {
+    Play::of("adw", "")
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "rows of writes read better without &"
+)]
+fn write(play: &mut Play, file: &str, document: Value) -> Outcome {
+    let event = play.content(file, &document);
+    play.fold(event)
+}
+
+/// Runs through phases: each is current, then completed.
+fn phases(play: &mut Play, completed: &[&str], current: Option<&str>) -> Outcome {
+    write(
+        play,
+        PHASES,
+        json!({"completed": completed, "current": current}),
+    )
+}
+
+/// As a live run's file looks: the issue is text, the id has a prefix, most is null.
+fn fresh() -> Value {
+    json!({
+        "adw_id": "3af4a34d", "issue_number": "83", "issue_class": "/feature",
+        "branch_name": "feature-issue-83", "plan_file": "specs/issue-83.md",
+        "worktree_path": "/srv/shop/trees/3af4a34d", "backend_port": 9108, "frontend_port": 9208,
+        "model_set": "base", "all_adws": ["adw_plan_iso"], "estimated_cost_total": null,
+        "status": null, "workflow_template": null
+    })
+}
+
+fn fact<'a>(play: &'a Play, key: &str) -> Option<&'a str> {
+    let facts = &play.build().facts;
+    let found = facts.iter().find(|fact| fact.key == key)?;
+    Some(&found.text)
+}
+
+#[test]
+fn the_declared_fields_reach_the_build_and_unknown_ones_are_kept() {
+    let mut play = play();
+    let mut file = fresh();
+    let more = json!({
+        "workflow_template": "adw_sdlc_complete_iso", "model_used": "sonnet",
+        "estimated_cost_total": "0.45", "estimated_cost_breakdown": {"plan": 0.15, "build": 0.3},
+        "external_test_results": {"passed": 12, "failed": 1, "coverage": 81.5},
+        "external_build_results": {"success": true, "errors": []},
+        "review_results": {"summary": "fine", "blockers": 0},
+        "pr_url": "https://example.org/acme/shop/pull/9", "never_heard_of": {"kept": [1]}
+    });
+    file.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    write(&mut play, STATE, file);
+    let build = play.build();
+    assert_eq!(build.session_id.as_deref(), Some("3af4a34d"));
+    assert_eq!(build.issue.as_deref(), Some("83"));
+    assert_eq!(build.branch.as_deref(), Some("feature-issue-83"));
+    assert_eq!(build.model.as_deref(), Some("sonnet"));
+    assert_eq!(
+        (build.cost_usd, build.cost_estimated),
+        (Some(0.45), Some(true))
+    );
+    assert_eq!(
+        build.pr_url.as_deref(),
+        Some("https://example.org/acme/shop/pull/9")
+    );
+    assert_eq!(build.tests.as_ref().unwrap()["passed"], json!(12));
+    assert_eq!(build.fields["never_heard_of"], json!({"kept": [1]}));
+    for (key, text) in [
+        ("issue_class", "/feature"),
+        ("plan_file", "specs/issue-83.md"),
+        ("worktree_path", "/srv/shop/trees/3af4a34d"),
+        ("backend_port", "9108"),
+        ("model_set", "base"),
+        ("all_adws", "adw_plan_iso"),
+        ("estimated_cost_total", "$0.45"),
+        ("estimated_cost_breakdown", "build $0.30, plan $0.15"),
+        ("external_build_results", "errors none, success yes"),
+        ("review_results", "blockers 0, summary fine"),
+    ] {
+        assert_eq!(fact(&play, key), Some(text), "{key}");
+    }
+}
+
+#[test]
+fn keys_of_older_files_mean_the_same() {
+    let mut play = play();
+    write(
+        &mut play,
+        STATE,
+        json!({"adw_id":"adw-3af4a34d","issue_number":83,"workflow":"adw_plan_iso",
+               "model":"opus","classification":"/bug","estimated_cost":"1.5"}),
+    );
+    let build = play.build();
+    assert_eq!(build.issue.as_deref(), Some("83"), "a number");
+    assert_eq!(build.model.as_deref(), Some("opus"));
+    assert_eq!(build.cost_usd, Some(1.5));
+    assert_eq!(fact(&play, "issue_class"), Some("/bug"));
+    assert_eq!(fact(&play, "workflow_template"), Some("adw_plan_iso"));
+}
+
+#[test]
+fn a_missing_key_and_a_null_do_not_erase_and_wrong_types_do_no_harm() {
+    let mut play = play();
+    write(&mut play, STATE, fresh());
+    // The known bug: a restart with the same id writes nulls over everything.
+    write(
+        &mut play,
+        STATE,
+        json!({"adw_id":"3af4a34d","issue_number":null,"branch_name":null,"plan_file":null}),
+    );
+    let build = play.build();
+    assert_eq!((build.run, build.issue.as_deref()), (1, Some("83")));
+    assert_eq!(build.branch.as_deref(), Some("feature-issue-83"));
+    assert_eq!(build.fields["branch_name"], json!("feature-issue-83"));
+    assert_eq!(fact(&play, "plan_file"), Some("specs/issue-83.md"));
+    write(
+        &mut play,
+        STATE,
+        json!({"issue_number":["x"],"all_adws":"adw_plan_iso","estimated_cost_total":{"a":1},
+               "current_phase":[1],"status":7,"end_time":null,"external_test_results":"none"}),
+    );
+    assert!(!play.build().has_ended());
+    assert_eq!(play.build().cost_usd, None);
+}
+
+#[test]
+fn a_state_is_inferred_and_the_reason_says_from_what() {
+    let says = |play: &Play| play.build().state_reason.clone().unwrap_or_default();
+    let mut play = play();
+    write(&mut play, STATE, json!({"adw_id":"3af4a34d"}));
+    assert_eq!(play.build().state, BuildState::Running);
+    assert!(says(&play).contains("say nothing of its state"));
+    write(&mut play, STATE, fresh());
+    assert_eq!(play.build().phase.as_deref(), Some("Plan"));
+    assert!(says(&play).contains("adw_plan_iso was started last"));
+    phases(&mut play, &["Plan"], Some("Validate"));
+    assert_eq!(play.build().phase.as_deref(), Some("Validate"));
+    assert!(says(&play).contains("names Validate as the current phase"));
+    phases(&mut play, &["Plan", "Validate"], None);
+    assert_eq!(play.build().state, BuildState::Running);
+    assert!(says(&play).contains("Validate is completed and no later phase has begun"));
+    play.timer(TimerKind::Silent {
+        since: Timestamp::from_millis(0),
+        limit_ms: 900_000,
+        evidence: "as ever".into(),
+    });
+    assert_eq!(play.build().state, BuildState::Stalled);
+    assert!(says(&play).contains("no sign of life since"));
+}
+
+#[test]
+fn the_words_of_older_files_are_believed() {
+    for (word, state) in [
+        ("running", BuildState::Running),
+        ("paused", BuildState::Waiting),
+        ("queued", BuildState::Queued),
+        ("completed", BuildState::Completed),
+        ("failed", BuildState::Failed),
+    ] {
+        let mut play = play();
+        write(
+            &mut play,
+            STATE,
+            json!({"status": word, "current_phase": "build"}),
+        );
+        assert_eq!(play.build().state, state, "{word}");
+        assert_eq!(play.build().phase.as_deref(), Some("build"));
+        let reason = play.build().state_reason.clone().unwrap();
+        assert_eq!(reason, format!("adw_state.json says {word}"));
+    }
+}
+
+#[test]
+fn a_phase_that_is_an_object_is_read_too() {
+    let mut play = play();
+    let phase = |status, error: Value| json!({"current_phase":{"name":"build","status":status,"error":error}});
+    write(&mut play, STATE, phase("completed", Value::Null));
+    let build = play.build();
+    assert_eq!(
+        (build.phase.as_deref(), build.state),
+        (Some("build"), BuildState::Running)
+    );
+    assert_eq!(build.phases[0].state, PhaseState::Completed);
+    write(&mut play, STATE, phase("failed", json!("no space left")));
+    assert_eq!(play.build().state, BuildState::Failed);
+    assert_eq!(play.build().error.as_deref(), Some("no space left"));
+}
+
+#[test]
+fn a_workflow_is_completed_by_its_last_phase_and_not_by_the_fourth() {
+    let all = [
+        "Plan", "Validate", "Build", "Lint", "Test", "Review", "Document", "Ship", "Cleanup",
+        "Verify",
+    ];
+    let mut play = play();
+    write(
+        &mut play,
+        STATE,
+        json!({"workflow_template":"adw_sdlc_complete_iso"}),
+    );
+    for done in 0..all.len() {
+        phases(&mut play, &all[..done], Some(all[done]));
+        let outcome = phases(&mut play, &all[..=done], None);
+        let last = done + 1 == all.len();
+        assert_eq!(play.build().has_ended(), last, "{}", all[done]);
+        assert_eq!(outcome.ended.len(), usize::from(last));
+        #[expect(clippy::cast_precision_loss, reason = "at most ten")]
+        let share = (done + 1) as f64 / 10.0;
+        assert_eq!(play.build().progress, Some(share));
+    }
+    assert_eq!(play.build().state, BuildState::Completed);
+    assert_eq!(play.build().phases.len(), all.len());
+    assert!(
+        play.build()
+            .phases
+            .iter()
+            .all(|phase| phase.state == PhaseState::Completed
+                && phase.started_at.is_some()
+                && phase.ended_at.is_some())
+    );
+}
+
+#[test]
+fn an_end_time_without_a_failure_is_an_end() {
+    let mut play = play();
+    let outcome = write(
+        &mut play,
+        STATE,
+        json!({"end_time":"2025-12-10T11:00:00.1"}),
+    );
+    assert_eq!(outcome.ended.len(), 1);
+    assert_eq!(play.build().state, BuildState::Completed);
+}
+
+#[test]
+fn an_error_log_means_that_it_failed_and_the_last_words_after_it_change_nothing() {
+    let mut play = play();
+    write(
+        &mut play,
+        STATE,
+        json!({"status":"running","branch_name":"b"}),
+    );
+    phases(&mut play, &["Plan"], Some("Build"));
+    let outcome = write(&mut play, ERROR, json!({"bytes": 1234}));
+    assert_eq!(outcome.ended.len(), 1);
+    let build = play.build();
+    assert_eq!(build.state, BuildState::Failed);
+    assert!(
+        build
+            .state_reason
+            .as_ref()
+            .unwrap()
+            .contains("error.log was written (1234 bytes)")
+    );
+    assert!(build.error.as_ref().unwrap().contains("stays on the host"));
+    assert_eq!(build.phases[1].state, PhaseState::Failed);
+    // The orchestrator saves its state once more; `running` still stands in it.
+    write(
+        &mut play,
+        STATE,
+        json!({"status":"running","branch_name":"b","saved":1}),
+    );
+    phases(&mut play, &["Plan"], None);
+    write(&mut play, ERROR, json!({"bytes": 2345}));
+    assert_eq!(
+        (play.build().run, play.build().state),
+        (1, BuildState::Failed)
+    );
+    assert_eq!(play.build().fields["saved"], json!(1));
+}
+
+#[test]
+fn an_error_log_that_comes_before_the_state_is_a_failure_as_well() {
+    let mut play = play();
+    write(&mut play, ERROR, json!({"bytes": 1}));
+    write(&mut play, STATE, fresh());
+    assert_eq!(play.build().state, BuildState::Failed);
+    assert_eq!(play.build().issue.as_deref(), Some("83"));
+}
+
+#[test]
+fn an_error_log_older_than_the_phase_that_runs_is_not_its_failure() {
+    let mut play = play();
+    let mut log = play.content(ERROR, &json!({"bytes": 9}));
+    write(&mut play, STATE, fresh());
+    phases(&mut play, &["Plan"], Some("Build"));
+    log.seq = play.event("x", EventKind::Removed).seq;
+    play.fold(log);
+    assert_eq!(play.build().state, BuildState::Running);
+}
+
+#[test]
+fn work_after_an_end_is_the_next_run_of_the_same_workflow() {
+    let mut play = play();
+    write(&mut play, STATE, fresh());
+    phases(&mut play, &["Plan"], Some("Build"));
+    write(&mut play, ERROR, json!({"bytes": 5}));
+    phases(&mut play, &["Plan"], Some("Validate"));
+    let build = play.build();
+    assert_eq!((build.run, build.state), (2, BuildState::Running));
+    // The workflow is the same, what went wrong is not.
+    assert_eq!(build.issue.as_deref(), Some("83"));
+    assert_eq!(build.branch.as_deref(), Some("feature-issue-83"));
+    assert_eq!(
+        (build.error.as_deref(), fact(&play, "all_adws")),
+        (None, None)
+    );
+}
+
+#[test]
+fn a_reset_to_nulls_after_an_end_is_the_next_run() {
+    let mut play = play();
+    write(&mut play, STATE, fresh());
+    write(&mut play, ERROR, json!({"bytes": 5}));
+    let outcome = write(
+        &mut play,
+        STATE,
+        json!({"adw_id":"3af4a34d","issue_number":"83","branch_name":null,"plan_file":null}),
+    );
+    assert_eq!(outcome.changed.len(), 1, "the one before had ended already");
+    let build = play.build();
+    assert_eq!((build.run, build.state), (2, BuildState::Running));
+    assert_eq!(build.branch.as_deref(), Some("feature-issue-83"));
+    assert_eq!(build.session_id.as_deref(), Some("3af4a34d"));
+}
+
+#[test]
+fn completed_phases_that_are_forgotten_begin_the_next_run() {
+    let mut play = play();
+    phases(&mut play, &["Plan", "Build"], Some("Test"));
+    phases(&mut play, &["Plan"], Some("Build"));
+    assert_eq!(play.build().run, 1, "a phase is done again");
+    let outcome = phases(&mut play, &[], Some("Plan"));
+    assert_eq!((play.build().run, outcome.ended.len()), (2, 1));
+}
+
+#[test]
+fn two_copies_of_one_workflow_are_one_build_and_the_newer_one_wins() {
+    let mut play = play();
+    let tree = format!("trees/3af4a34d/{STATE}");
+    let mut older = play.content(STATE, &json!({"branch_name":"old","only_here":1}));
+    write(&mut play, &tree, json!({"branch_name":"new"}));
+    older.seq = play.event("x", EventKind::Removed).seq;
+    assert_eq!(play.fold(older).effect, Effect::Folded);
+    let build = play.build();
+    assert_eq!((build.run, build.branch.as_deref()), (1, Some("new")));
+    assert_eq!(
+        build.fields["only_here"],
+        json!(1),
+        "it adds what is unknown"
+    );
+}
+
+#[test]
+fn a_worktree_that_is_cleaned_up_changes_nothing() {
+    let mut play = play();
+    let tree = format!("trees/3af4a34d/{STATE}");
+    write(&mut play, STATE, fresh());
+    write(&mut play, &tree, fresh());
+    let gone = play.event(&tree, EventKind::Removed);
+    play.fold(gone);
+    assert_eq!(play.build().state, BuildState::Running);
+    let gone = play.event(STATE, EventKind::Removed);
+    play.fold(gone);
+    assert_eq!(play.build().state, BuildState::Unknown);
+    let reason = play.build().state_reason.clone().unwrap();
+    assert!(reason.contains("adw_state.json was removed"), "{reason}");
+}
+
+#[test]
+fn the_branch_is_the_worktrees_until_the_file_names_one() {
+    let mut play = play();
+    let git = |branch: &str| {
+        Some(Git {
+            branch: Some(branch.to_owned()),
+            commit: None,
+        })
+    };
+    let mut event = play.content(STATE, &json!({"adw_id":"3af4a34d"}));
+    event.git = git("main");
+    play.fold(event);
+    assert_eq!(play.build().branch, None, "people work in the main tree");
+    let mut event = play.content(
+        &format!("trees/3af4a34d/{PHASES}"),
+        &json!({"current":"Plan"}),
+    );
+    event.git = git("feature");
+    play.fold(event);
+    assert_eq!(play.build().branch.as_deref(), Some("feature"));
+}
+
+#[test]
+fn document_and_doc_are_one_phase() {
+    let mut play = play();
+    phases(&mut play, &["Plan"], Some("doc"));
+    phases(&mut play, &["Plan", "Document"], Some("Ship"));
+    let names: Vec<&str> = play
+        .build()
+        .phases
+        .iter()
+        .map(|p| p.name.as_str())
+        .collect();
+    assert_eq!(names, ["Plan", "doc", "Ship"]);
+}
+
+#[test]
+fn a_project_that_is_moved_is_the_same_workflow() {
+    let mut play = play();
+    write(&mut play, STATE, fresh());
+    let mut moved = play.content(STATE, &fresh());
+    moved.path = "elsewhere".into();
+    play.fold(moved);
+    let gone = play.event(STATE, EventKind::Removed);
+    play.fold(gone);
+    assert_eq!(
+        (play.build().run, play.build().state),
+        (1, BuildState::Running)
+    );
+}
