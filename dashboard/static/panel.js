@@ -4,7 +4,7 @@
 import { clone, fieldsOf, setAttr, setHidden, setIcon, setList, setStamp, setText, timesTitle } from "./dom.js";
 import { UNKNOWN, exact, parse, precise } from "./format.js";
 import { elapsed, facts, hops, hostHref, prText, times, updated, web } from "./model.js";
-import { attribute, block, line, members } from "./text.js";
+import { attribute, block, line, members, told } from "./text.js";
 import { fillTimeline, grows } from "./timeline.js";
 
 const TIMES = {
@@ -75,8 +75,8 @@ function fillTimes(f, build) {
 }
 
 function fillMembers(article, f, build) {
-  for (const key of ["tests", "summary"]) {
-    const list = members(build[key]);
+  for (const key of ["details", "tests", "summary"]) {
+    const list = key === "details" ? told(build.facts) : members(build[key]);
     setHidden(article.querySelector(`[data-part="${key}"]`), list.length === 0);
     fillList(f[key], list);
   }

@@ -41,6 +41,11 @@ export function value(v) {
   return String(v);
 }
 
+/** What a producer's module tells by name, in its order, as [name, text]. */
+export function told(facts) {
+  return (facts ?? []).slice(0, MAX_MEMBERS).map((fact) => [line(fact.label), block(fact.text)]);
+}
+
 /** The members of a value as [name, text]; what is no object is one without a name. */
 export function members(v) {
   if (v === null || v === undefined) return [];

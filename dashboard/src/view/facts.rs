@@ -163,6 +163,18 @@ pub(crate) struct Member {
     pub(crate) text: String,
 }
 
+/// What the producer's module tells by name, in its order.
+pub(crate) fn told(facts: &[protocol::build::Fact]) -> Vec<Member> {
+    facts
+        .iter()
+        .take(text::MAX_MEMBERS)
+        .map(|fact| Member {
+            name: text::line(&fact.label, text::NAME_CHARS),
+            text: text::block(&fact.text, text::VALUE_CHARS),
+        })
+        .collect()
+}
+
 /// The members of a value as text; a value that is no object is one member without a name.
 pub(crate) fn members(value: &Value) -> Vec<Member> {
     match value {

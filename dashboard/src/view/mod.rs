@@ -116,6 +116,7 @@ pub(crate) mod samples {
             "cost_estimated": false, "tokens": {"input": 1, "output": null, "cache_read": 3, "cache_write": null},
             "context": null, "todos": null, "agents": null, "tests": {word: word}, "decisions": null,
             "tasks": null, "summary": {word: [word, null, 1]}, "error": word,
+            "facts": [{"key": word, "label": word, "text": word}],
             "fields": {word: {word: word}, "n": null}
         });
         let mut whole = object(first);

@@ -151,7 +151,8 @@ pub(crate) fn build(run: u32, word: &str) -> Build {
         "branch": word, "issue": word, "pr_url": word, "commit": word, "coding_agent": word, "model": word,
         "cost_usd": null, "cost_estimated": null, "tokens": null, "context": null, "todos": null,
         "agents": null, "tests": {word: word}, "decisions": null, "tasks": null,
-        "summary": [word, null, 1], "error": word, "fields": {word: {word: word}, "n": null}
+        "summary": [word, null, 1], "error": word, "facts": [{"key": word, "label": word, "text": word}],
+        "fields": {word: {word: word}, "n": null}
     });
     if let (Value::Object(whole), Value::Object(rest)) = (&mut whole, rest) {
         whole.extend(rest);
