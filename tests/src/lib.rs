@@ -11,6 +11,7 @@
     reason = "a failing test shows the output of its children"
 )]
 
+pub mod adw;
 pub mod api;
 mod background;
 pub mod browser;

@@ -7,6 +7,7 @@
     reason = "test code: a failure is a panic with its place"
 )]
 
+mod adw;
 mod api;
 mod browser_faults;
 mod browser_live;
