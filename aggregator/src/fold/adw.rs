@@ -37,6 +37,8 @@ pub(super) struct Memory {
     phases_at: Option<Timestamp>,
     /// When a phase was last seen to begin.
     phase_began_at: Option<Timestamp>,
+    /// The agent whose files were written last, and when.
+    agent: Option<(Timestamp, String)>,
 }
 
 impl Memory {
@@ -62,6 +64,13 @@ fn id(event: &Event) -> Option<&str> {
     parts.nth(1)
 }
 
+/// The agent that a file is of: its directory beneath the workflow's.
+fn agent(event: &Event) -> Option<&str> {
+    let mut parts = event.file.split('/').skip_while(|part| *part != "agents");
+    let agent = parts.nth(2)?;
+    parts.next().map(|_| agent)
+}
+
 /// Takes over one file. Returns a run that was superseded.
 pub(super) fn content(
     track: &mut Track,
@@ -76,6 +85,9 @@ pub(super) fn content(
     let at = moment(event);
     let run = track.run.as_mut()?;
     see(run, event, at);
+    if let Some(agent) = agent(event) {
+        agent_works(run, agent, at);
+    }
     match file_name(event) {
         STATE_FILE => state(run, document, at),
         PHASES_FILE => completed_phases(run, document, at),
@@ -152,6 +164,15 @@ fn see(run: &mut Run, event: &Event, at: Timestamp) {
     }
 }
 
+/// An agent's file was written: where nothing says the phase, its name does.
+fn agent_works(run: &mut Run, agent: &str, at: Timestamp) {
+    let newest = run.adw.agent.as_ref().map(|(at, _)| *at);
+    if is_newest(newest, at) {
+        run.adw.agent = Some((at, agent.to_owned()));
+        judge(run, at);
+    }
+}
+
 fn state(run: &mut Run, document: &Map<String, Value>, at: Timestamp) {
     let newest = is_newest(run.adw.state_at, at);
     fields::merge(&mut run.build.fields, document, newest);
@@ -197,13 +218,14 @@ fn error_log(run: &mut Run, event: &Event, document: &Map<String, Value>, at: Ti
 
 /// Where the workflow stands, from all that is known of it.
 fn judge(run: &mut Run, at: Timestamp) {
-    infer::phases(&mut run.build, at);
+    let agent = run.adw.agent.as_ref().map(|(_, agent)| agent.as_str());
+    infer::phases(&mut run.build, agent, at);
     if run.build.has_ended() {
         let last = infer::last_word(run.build.state);
         phases::close(&mut run.build.phases, last, at);
         return;
     }
-    match infer::standing(&run.build) {
+    match infer::standing(&run.build, agent) {
         infer::Standing::Ended(state, reason) => {
             if state == BuildState::Failed && run.build.error.is_none() {
                 run.build.error = infer::error(&run.build.fields);

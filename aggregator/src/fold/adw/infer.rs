@@ -59,8 +59,9 @@ pub(super) fn last_word(state: BuildState) -> PhaseState {
 }
 
 /// Enters the phases that are known: from the list of completed ones, else
-/// from the state file, else from the scripts that were run.
-pub(super) fn phases(build: &mut Build, at: Timestamp) {
+/// from the state file, else from the scripts that were run and the agent that
+/// wrote last.
+pub(super) fn phases(build: &mut Build, agent: Option<&str>, at: Timestamp) {
     let fields = &build.fields;
     if let Some(Value::Object(list)) = fields.get(PHASES) {
         let (told, current) = (names(list, "completed").unwrap_or_default(), current(list));
@@ -85,19 +86,29 @@ pub(super) fn phases(build: &mut Build, at: Timestamp) {
     let known = scripts
         .iter()
         .filter_map(|script| words::phase_of_script(script));
-    let run: Vec<String> = known.map(str::to_owned).collect();
-    if let Some((last, before)) = run.split_last() {
-        phases::told_completed(&mut build.phases, before, Some(last), at);
-        phases::enter(&mut build.phases, last, at);
-        build.phase = Some(last.clone());
-    }
+    let agents = agent.and_then(words::phase_of_agent);
+    let run: Vec<&str> = known.collect();
+    // Of the script that was started last and the agent that wrote last, the later phase is the current one.
+    let place = |phase: &&str| words::PHASES.iter().position(|name| name == phase);
+    let last = [run.last().copied(), agents];
+    let Some(current) = last.into_iter().flatten().max_by_key(place) else {
+        return;
+    };
+    let before: Vec<String> = run
+        .into_iter()
+        .filter(|phase| *phase != current)
+        .map(str::to_owned)
+        .collect();
+    phases::told_completed(&mut build.phases, &before, Some(current), at);
+    phases::enter(&mut build.phases, current, at);
+    build.phase = Some(current.to_owned());
 }
 
 /// Where it stands. Ends come first: an old `running` in the file outlives them.
-pub(super) fn standing(build: &Build) -> Standing {
+pub(super) fn standing(build: &Build, agent: Option<&str>) -> Standing {
     let fields = &build.fields;
     ended(build).unwrap_or_else(|| {
-        let (state, reason) = open(fields);
+        let (state, reason) = open(fields, agent);
         Standing::Open(state, reason)
     })
 }
@@ -146,7 +157,7 @@ fn last_phase(fields: &Map<String, Value>) -> Option<String> {
     current(list).is_none().then(|| last.clone())
 }
 
-fn open(fields: &Map<String, Value>) -> (BuildState, String) {
+fn open(fields: &Map<String, Value>, agent: Option<&str>) -> (BuildState, String) {
     if let Some(word) = name(fields, "status") {
         let reason = format!("adw_state.json says {}", cut(&word, WORD_CHARS));
         return (words::state(&word), reason);
@@ -173,12 +184,19 @@ fn open(fields: &Map<String, Value>) -> (BuildState, String) {
         let reason = format!("inferred: adw_state.json names {phase} as its phase");
         return (BuildState::Running, reason);
     }
-    let reason = match names(fields, "all_adws").unwrap_or_default().last() {
-        Some(script) => format!(
+    let scripts = names(fields, "all_adws").unwrap_or_default();
+    let reason = match (agent, scripts.last()) {
+        (Some(agent), _) => format!(
+            "inferred: no file has a status; the agent {} wrote last",
+            cut(agent, WORD_CHARS)
+        ),
+        (None, Some(script)) => format!(
             "inferred: adw_state.json has no status; {} was started last",
             cut(script, WORD_CHARS)
         ),
-        None => "inferred: the workflow's files are there and say nothing of its state".to_owned(),
+        (None, None) => {
+            "inferred: the workflow's files are there and say nothing of its state".to_owned()
+        }
     };
     (BuildState::Running, reason)
 }

@@ -32,6 +32,33 @@ pub(super) fn phase_of_script(script: &str) -> Option<&'static str> {
     matches!(rest, "" | "_iso").then_some(phase)
 }
 
+/// Agents by what their names begin with, and the phase in which each works.
+/// Those that work in several (`ops`, `pr_creator`, `patch_*`) tell nothing.
+const AGENTS: [(&str, &str); 14] = [
+    ("sdlc_planner", "Plan"),
+    ("planner", "Plan"),
+    ("issue_classifier", "Plan"),
+    ("adw_classifier", "Plan"),
+    ("branch_generator", "Plan"),
+    ("sdlc_validator", "Validate"),
+    ("sdlc_implementor", "Build"),
+    ("test", "Test"),
+    ("retry_test", "Test"),
+    ("review", "Review"),
+    ("documenter", "Document"),
+    ("shipper", "Ship"),
+    ("cleanup", "Cleanup"),
+    ("verifier", "Verify"),
+];
+
+/// The phase in which an agent (or a script) of this name works.
+pub(super) fn phase_of_agent(agent: &str) -> Option<&'static str> {
+    let named = AGENTS.iter().find(|(name, _)| agent.starts_with(name));
+    named
+        .map(|(_, phase)| *phase)
+        .or_else(|| phase_of_script(agent))
+}
+
 /// A whole workflow runs every phase; of any other it is not known which.
 pub(super) fn runs_every_phase(template: &str) -> bool {
     template.starts_with("adw_sdlc_complete")
@@ -60,6 +87,22 @@ mod tests {
         assert_eq!(phase_of_script("adw_build"), Some("Build"));
         for several in ["adw_plan_build_iso", "adw_sdlc_complete_iso", "", "plan"] {
             assert_eq!(phase_of_script(several), None, "{several}");
+        }
+    }
+
+    #[test]
+    fn an_agent_works_in_one_phase_or_tells_none() {
+        for (agent, phase) in [
+            ("sdlc_planner", Some("Plan")),
+            ("test_runner", Some("Test")),
+            ("reviewer", Some("Review")),
+            ("review_patch_2", Some("Review")),
+            ("adw_lint_iso", Some("Lint")),
+            ("ops", None),
+            ("pr_creator", None),
+            ("patch_1", None),
+        ] {
+            assert_eq!(phase_of_agent(agent), phase, "{agent}");
         }
     }
 
