@@ -2,12 +2,15 @@
 //! `trees/<adw_id>/`: `adw_state.json` (what the workflow works on),
 //! `completed_phases.json` (where it stands), `error.log` (it failed). One
 //! build for one id. Newer state files hold no state at all, so it is inferred
-//! from the rest, and the reason says from what.
+//! from the rest, and the reason says from what. What the orchestrator tells by
+//! HTTP is of the same build.
 
+mod calls;
 mod fields;
 mod infer;
 mod words;
 
+use protocol::build::Origin;
 use protocol::{Build, BuildState, Event, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -15,7 +18,7 @@ use serde_json::{Map, Value};
 use super::phases;
 use super::run::{EndedBy, Run, moment};
 use super::track::Track;
-use super::value::names;
+use super::value::{name, names};
 
 /// As agents name it.
 pub(super) const PRODUCER: &str = "adw";
@@ -84,7 +87,7 @@ pub(super) fn content(
     };
     let at = moment(event);
     let run = track.run.as_mut()?;
-    see(run, event, at);
+    see(run, event, document, at);
     if let Some(agent) = agent(event) {
         agent_works(run, agent, at);
     }
@@ -92,6 +95,7 @@ pub(super) fn content(
         STATE_FILE => state(run, document, at),
         PHASES_FILE => completed_phases(run, document, at),
         ERROR_FILE => error_log(run, event, document, at),
+        _ if calls::is_call(event) => calls::content(run, event, document, at),
         _ => {}
     }
     fields::apply(&mut run.build);
@@ -121,6 +125,7 @@ fn restarts(run: &Run, event: &Event, document: &Map<String, Value>) -> bool {
     let known = &run.build.fields;
     match (run.build.ended_at, file_name(event)) {
         (Some(ended), _) if moment(event) <= ended => false,
+        (Some(_), _) if calls::is_call(event) => calls::starts(document),
         (Some(_), STATE_FILE) => {
             event.recreated
                 || fields::is_reset(known, document)
@@ -144,13 +149,21 @@ fn is_newest(known: Option<Timestamp>, at: Timestamp) -> bool {
 
 /// Something of the workflow was seen. Only a worktree's git tells of its
 /// branch; the main tree stands where people work.
-fn see(run: &mut Run, event: &Event, at: Timestamp) {
+fn see(run: &mut Run, event: &Event, document: &Map<String, Value>, at: Timestamp) {
     run.conditions.silent = None;
     run.conditions.removed = None;
     run.conditions.unreadable.remove(&event.file);
     run.seen_at(event);
     if run.build.session_id.is_none() {
-        run.build.session_id = id(event).map(str::to_owned);
+        let told = || name(document, "adw_id");
+        run.build.session_id = id(event).map(str::to_owned).or_else(told);
+    }
+    // A call knows of no project: where the files lie counts.
+    if !calls::is_call(event) {
+        run.build.project.clone_from(&event.project);
+        run.build.root.clone_from(&event.root);
+        run.build.path.clone_from(&event.path);
+        run.build.origin = Origin::Live;
     }
     // Files found together: the oldest tells most of when it began.
     if event.found && run.build.run == 1 && run.build.started_at > Some(at) {

@@ -64,11 +64,13 @@ const fn field(
 
 /// In the order shown.
 #[rustfmt::skip]
-const FIELDS: [Field; 23] = [
+const FIELDS: [Field; 25] = [
     field("issue_number", None, "Issue", Goes::Issue, LASTS),
     field("branch_name", None, "Branch", Goes::Branch, LASTS),
     field("pr_url", Some("pull_request_url"), "Pull request", Goes::PullRequest, LASTS),
     field("model_used", Some("model"), "Model", Goes::Model, LASTS),
+    field("parent_issue", None, "Parent issue", Goes::Fact, LASTS),
+    field("queue_id", None, "Queue entry", Goes::Fact, LASTS),
     field("issue_class", Some("classification"), "Class", Goes::Fact, LASTS),
     field("nl_input", None, "Request", Goes::Fact, LASTS),
     field("github_url", None, "Issue page", Goes::Fact, LASTS),
@@ -124,6 +126,19 @@ pub(super) fn is_reset(known: &Map<String, Value>, document: &Map<String, Value>
         .iter()
         .filter(|field| field.lasts && field.of(known).is_some())
         .any(|field| is_null(field.key))
+}
+
+/// Fields of the workflow that its orchestrator's calls have as well.
+const TOLD_BY_CALLS: [&str; 4] = [
+    "issue_number",
+    "workflow_template",
+    "parent_issue",
+    "queue_id",
+];
+
+/// Whether a member of a call is such a field.
+pub(super) fn is_told_by_calls(key: &str) -> bool {
+    TOLD_BY_CALLS.contains(&key)
 }
 
 /// What stays known over a restart.

@@ -4,7 +4,7 @@
 use protocol::{Build, BuildState, PhaseState, Timestamp};
 use serde_json::{Map, Value};
 
-use super::{PHASES, words};
+use super::{PHASES, PHASES_FILE, words};
 use crate::fold::phases;
 use crate::fold::value::{cut, name, names, sentence};
 
@@ -164,18 +164,28 @@ fn open(fields: &Map<String, Value>, agent: Option<&str>) -> (BuildState, String
     }
     if let Some(Value::Object(list)) = fields.get(PHASES) {
         let told = names(list, "completed").unwrap_or_default();
+        let from = name(list, "from").unwrap_or_else(|| PHASES_FILE.to_owned());
+        if let Some(word) = name(list, "status") {
+            let state = match words::state(&word) {
+                // That of a phase, which is not the whole.
+                BuildState::Completed => BuildState::Running,
+                state => state,
+            };
+            let last = current(list).or_else(|| told.last().cloned());
+            let phase = last.unwrap_or_else(|| "a phase".to_owned());
+            let (phase, word) = (cut(&phase, WORD_CHARS), cut(&word, WORD_CHARS));
+            return (state, format!("{from} says of {phase}: {word}"));
+        }
         let reason = match (current(list), told.last()) {
             (Some(current), _) => format!(
-                "inferred: completed_phases.json names {} as the current phase",
+                "inferred: {from} names {} as the current phase",
                 cut(&current, WORD_CHARS)
             ),
             (None, Some(last)) => format!(
                 "inferred: {} is completed and no later phase has begun; Verify ends a workflow",
                 cut(last, WORD_CHARS)
             ),
-            (None, None) => {
-                "inferred: completed_phases.json was written, without a phase yet".to_owned()
-            }
+            (None, None) => format!("inferred: {from} was written, without a phase yet"),
         };
         return (BuildState::Running, reason);
     }

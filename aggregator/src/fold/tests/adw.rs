@@ -1,6 +1,7 @@
 //! ADW's workflows: each oddity was seen in its committed files, its documents
 //! or its programs.
 
+mod calls;
 mod contents;
 
 use protocol::{BuildState, EventKind, PhaseState, Timestamp};

@@ -1,0 +1,138 @@
+//! What the orchestrator tells by HTTP: a phase starts (`http/adw-phase-update`),
+//! how a phase went (`http/task-logs`), the end (`http/workflow-complete`). It
+//! says the same as `completed_phases.json`, so it is brought into that shape,
+//! and the newer of the two counts.
+
+use protocol::{BuildState, Event, Timestamp};
+use serde_json::{Map, Value, json};
+
+use super::{PHASES, fields, judge, words};
+use crate::fold::phases;
+use crate::fold::run::{EndedBy, Run};
+use crate::fold::value::{cut, name, names, sentence};
+
+/// Where `fields` keeps the newest task log of each phase.
+const LOGS: &str = "task_logs";
+/// Phases whose task logs are kept: six times as many as there are.
+const MAX_LOGS: usize = 64;
+
+/// Whether the content came by a call.
+pub(super) fn is_call(event: &Event) -> bool {
+    event.file.starts_with("http/")
+}
+
+/// Whether a call says that a phase starts.
+pub(super) fn starts(document: &Map<String, Value>) -> bool {
+    phase(document).is_some()
+        && status(document).is_some_and(|word| words::state(&word) == BuildState::Running)
+}
+
+fn phase(document: &Map<String, Value>) -> Option<String> {
+    name(document, "phase_name").or_else(|| name(document, "current_phase"))
+}
+
+fn status(document: &Map<String, Value>) -> Option<String> {
+    name(document, "phase_status").or_else(|| name(document, "status"))
+}
+
+/// Takes over a call. Any other than these is a sign of life.
+pub(super) fn content(run: &mut Run, event: &Event, document: &Map<String, Value>, at: Timestamp) {
+    let known: Map<String, Value> = document
+        .iter()
+        .filter(|(key, _)| fields::is_told_by_calls(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    fields::merge(&mut run.build.fields, &known, true);
+    let (Some(word), false) = (status(document), run.build.has_ended()) else {
+        return;
+    };
+    let state = words::state(&word);
+    let (phase, ends) = match event.file.as_str() {
+        "http/workflow-complete" => (None, true),
+        "http/adw-phase-update" => {
+            let phase = phase(document);
+            let ends = phase.as_deref() == Some("Completed");
+            (phase.filter(|_| !ends), ends)
+        }
+        "http/task-logs" => (phase(document), false),
+        _ => return,
+    };
+    if let Some(phase) = &phase {
+        enter(run, phase, state, &word);
+        run.adw.phases_at = Some(at);
+        if state == BuildState::Running {
+            run.adw.phase_began_at = Some(at);
+        }
+        if event.file == "http/task-logs" {
+            keep_log(run, phase, document);
+        }
+    }
+    if let Some(number) = name(document, "phase_number").filter(|_| phase.is_some()) {
+        run.build.phase_number = Some(number);
+    }
+    let whole = || phase.clone().unwrap_or_else(|| "the workflow".to_owned());
+    let is_end = matches!(
+        state,
+        BuildState::Completed | BuildState::Failed | BuildState::Cancelled
+    );
+    judge(run, at);
+    if (ends && is_end) || state == BuildState::Failed {
+        if state == BuildState::Failed {
+            run.build.error = sentence(document, "error_message").or(run.build.error.take());
+        }
+        let reason = format!(
+            "its orchestrator says of {}: {}",
+            cut(&whole(), 80),
+            cut(&word, 80)
+        );
+        run.end(state, reason, at, EndedBy::State);
+    }
+}
+
+/// Brings what is said of a phase into the list of completed ones.
+fn enter(run: &mut Run, phase: &str, state: BuildState, word: &str) {
+    let list = run.build.fields.get(PHASES).and_then(Value::as_object);
+    let mut completed = list
+        .and_then(|list| names(list, "completed"))
+        .unwrap_or_default();
+    let before = list.and_then(|list| name(list, "current"));
+    let mut add = |name: &str| {
+        if !completed.iter().any(|known| phases::same(known, name)) {
+            completed.push(name.to_owned());
+        }
+    };
+    // It went on to another phase: the one before is done.
+    if let Some(before) = before.filter(|before| !phases::same(before, phase)) {
+        add(&before);
+    }
+    let done = state == BuildState::Completed;
+    if done {
+        add(phase);
+    }
+    let current = (!done && word != "skipped").then_some(phase);
+    let list = json!({
+        "completed": completed, "current": current, "status": word, "from": "its orchestrator"
+    });
+    run.told = Some(completed.len());
+    run.build.fields.insert(PHASES.to_owned(), list);
+}
+
+/// Keeps figures of the phase; what its tools were given and gave is not ours to show.
+fn keep_log(run: &mut Run, phase: &str, document: &Map<String, Value>) {
+    let logs = run.build.fields.entry(LOGS).or_insert_with(|| json!({}));
+    let Value::Object(logs) = logs else { return };
+    if logs.len() >= MAX_LOGS && !logs.contains_key(phase) {
+        return;
+    }
+    let kept = [
+        "phase_number",
+        "phase_status",
+        "duration_seconds",
+        "tokens_used",
+        "cost_usd",
+    ];
+    let log = kept
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), document.get(key)?.clone())));
+    logs.insert(phase.to_owned(), Value::Object(log.collect()));
+}
