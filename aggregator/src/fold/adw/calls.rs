@@ -43,8 +43,12 @@ pub(super) fn content(run: &mut Run, event: &Event, document: &Map<String, Value
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     fields::merge(&mut run.build.fields, &known, true);
-    let (Some(word), false) = (status(document), run.build.has_ended()) else {
+    if run.build.has_ended() {
         return;
+    }
+    let Some(word) = status(document) else {
+        // It says that something of the workflow works.
+        return judge(run, at);
     };
     let state = words::state(&word);
     let (phase, ends) = match event.file.as_str() {

@@ -205,7 +205,7 @@ fn open(fields: &Map<String, Value>, agent: Option<&str>) -> (BuildState, String
             cut(script, WORD_CHARS)
         ),
         (None, None) => {
-            "inferred: the workflow's files are there and say nothing of its state".to_owned()
+            "inferred: something of it was written, and says nothing of its state".to_owned()
         }
     };
     (BuildState::Running, reason)

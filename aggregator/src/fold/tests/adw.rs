@@ -59,7 +59,7 @@ fn a_state_is_inferred_and_the_reason_says_from_what() {
     let mut play = play();
     write(&mut play, STATE, json!({"adw_id":"3af4a34d"}));
     assert_eq!(play.build().state, BuildState::Running);
-    assert!(says(&play).contains("say nothing of its state"));
+    assert!(says(&play).contains("says nothing of its state"));
     write(&mut play, STATE, fresh());
     assert_eq!(play.build().phase.as_deref(), Some("Plan"));
     assert!(says(&play).contains("adw_plan_iso was started last"));

@@ -143,3 +143,11 @@ fn files_and_calls_of_one_workflow_are_one_build_and_the_newer_word_counts() {
     );
     assert_eq!(play.build().phase.as_deref(), Some("Lint"));
 }
+
+#[test]
+fn a_hook_alone_is_a_workflow_that_works() {
+    let mut play = play();
+    write(&mut play, "http/hook", json!({"event_type":"PreToolUse"}));
+    assert_eq!(play.build().state, BuildState::Running);
+    assert!(play.build().state_reason.is_some());
+}
