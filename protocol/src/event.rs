@@ -248,6 +248,12 @@ impl Event {
         format!("{}:{}:{}", self.agent, self.boot, self.seq)
     }
 
+    /// A producer said it by a call, instead of writing a file.
+    #[must_use]
+    pub fn is_call(&self) -> bool {
+        self.session.is_some() || self.file.starts_with("http/")
+    }
+
     /// Decodes and checks an event from the wire.
     ///
     /// # Errors

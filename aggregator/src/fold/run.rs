@@ -53,7 +53,7 @@ pub(super) fn moment(event: &Event) -> Timestamp {
 
 /// A call names a session, or carries what is in no file.
 fn origin(event: &Event) -> Origin {
-    if event.session.is_some() || event.file.starts_with("http/") {
+    if event.is_call() {
         Origin::Http
     } else {
         Origin::Live

@@ -188,6 +188,10 @@ impl Leader {
             let Fact::Observed(event) = &draft.fact else {
                 continue;
             };
+            // Who takes calls for a host is not its agent.
+            if event.is_call() {
+                continue;
+            }
             let name = self.hosts.name_of(&event.host, event.agent, now);
             if let Some(known) = self.hosts.introduce(&name, &event.host, event.agent, now) {
                 let change = HostChange {

@@ -215,8 +215,11 @@ async fn a_directory_that_is_mounted_in_two_places_is_one_build_and_said() {
         })
     })
     .await;
-    let builds = api.builds().await.unwrap();
-    let of = |host: &str| builds.iter().filter(|build| build.host == host).count();
-    assert_eq!((of(HOST), of("again")), (2, 2), "each project once");
+    eventually("both hosts have each project once", async || {
+        let builds = api.builds().await?;
+        let of = |host: &str| builds.iter().filter(|build| build.host == host).count();
+        check((of(HOST), of("again")) == (2, 2), || format!("{builds:?}"))
+    })
+    .await;
     drop(mounted);
 }
