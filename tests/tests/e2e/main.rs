@@ -21,6 +21,7 @@ mod limits;
 mod oracle;
 mod pages;
 mod presence;
+mod promises;
 mod replicas;
 mod runs;
 mod settings;
