@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::Timestamp;
+use crate::{Money, Timestamp};
 
 /// Where a build stands, in our words. The producer's own word is `Build::status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -215,8 +215,9 @@ pub struct Build {
     pub coding_agent: Option<String>,
     /// Its model.
     pub model: Option<String>,
-    /// US dollars.
-    pub cost_usd: Option<f64>,
+    /// US dollars: a number with all its digits; the nearest double is for showing only.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>))]
+    pub cost_usd: Option<Money>,
     /// True while `cost_usd` is an estimate; null without a cost.
     pub cost_estimated: Option<bool>,
     /// Token counts.

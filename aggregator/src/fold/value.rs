@@ -1,6 +1,7 @@
 //! Reading hostile JSON: any key may be missing, null or of another type, and
 //! any text may be as long as the file.
 
+use protocol::Money;
 use serde_json::{Map, Value};
 
 use super::limits::{MAX_NAME, MAX_SENTENCE};
@@ -107,13 +108,12 @@ fn listed(words: impl Iterator<Item = String>) -> String {
 }
 
 /// An amount of US dollars: a number, or text of one, with or without its sign.
-pub(super) fn dollars(value: &Value) -> Option<f64> {
-    let amount = match value {
-        Value::Number(number) => number.as_f64(),
+pub(super) fn dollars(value: &Value) -> Option<Money> {
+    match value {
+        Value::Number(number) => number.to_string().parse().ok(),
         Value::String(text) => text.trim().trim_start_matches('$').parse().ok(),
         _ => None,
-    };
-    amount.filter(|amount: &f64| amount.is_finite() && *amount >= 0.0)
+    }
 }
 
 /// An amount, or an object of amounts, in words: `plan $0.15, build $0.20`.
@@ -207,10 +207,10 @@ mod tests {
     #[test]
     fn dollars_may_be_text_and_are_shown_as_written() {
         for (value, amount, text) in [
-            (json!(0.45), Some(0.45), Some("$0.45")),
-            (json!("0.5"), Some(0.5), Some("$0.50")),
-            (json!("$12"), Some(12.0), Some("$12.00")),
-            (json!(0), Some(0.0), Some("$0.00")),
+            (json!(0.45), Some("0.45"), Some("$0.45")),
+            (json!("0.5"), Some("0.5"), Some("$0.50")),
+            (json!("$12"), Some("12"), Some("$12.00")),
+            (json!(0), Some("0"), Some("$0.00")),
             (json!(-1), None, None),
             (json!("cheap"), None, None),
             (json!("inf"), None, None),
@@ -220,6 +220,7 @@ mod tests {
                 Some("build $0.20, plan $0.15"),
             ),
         ] {
+            let amount: Option<Money> = amount.map(|text: &str| text.parse().unwrap());
             assert_eq!(dollars(&value), amount, "{value}");
             assert_eq!(dollars_in_words(&value).as_deref(), text, "{value}");
         }

@@ -99,9 +99,6 @@ WHERE build.id = new.id AND build.ended_at IS NULL AND (build.alive_at IS NULL O
 pub(super) const FIGURES: &str = "
 UPDATE host SET last_seen_at = now(), body = body || $2::text::jsonb WHERE name = $1";
 
-/// Largest amount that the column holds; a larger one is in the body only.
-const MAX_COST_USD: f64 = 99_999_999.0;
-
 macro_rules! columns {
     ($(#[$meta:meta])* $name:ident from $row:ty as $item:ident { $($column:ident: $type:ty = $value:expr,)+ }) => {
         $(#[$meta])*
@@ -180,7 +177,7 @@ columns! {
         started_at: Option<SystemTime> = row.build.started_at.map(Timestamp::to_system_time),
         ended_at: Option<SystemTime> = row.build.ended_at.map(Timestamp::to_system_time),
         alive_at: Option<SystemTime> = row.build.alive_at.map(Timestamp::to_system_time),
-        cost_usd: Option<String> = row.build.cost_usd.and_then(cost),
+        cost_usd: Option<String> = row.build.cost_usd.map(|usd| usd.to_string()),
         seq: i64 = row.seq,
         completed_seq: Option<i64> = row.completed_seq,
         body: &'a str = row.body.as_str(),
@@ -204,22 +201,5 @@ columns! {
         seen: bool = row.seen,
         seq: i64 = row.seq,
         body: &'a str = row.body.as_str(),
-    }
-}
-
-fn cost(usd: f64) -> Option<String> {
-    (usd.abs() <= MAX_COST_USD).then(|| usd.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cost_that_the_column_cannot_hold_is_left_out() {
-        assert_eq!(cost(0.25).as_deref(), Some("0.25"));
-        for odd in [f64::NAN, f64::INFINITY, -1e300, 1e8] {
-            assert_eq!(cost(odd), None);
-        }
     }
 }

@@ -17,11 +17,18 @@ struct Migration {
 }
 
 /// In order, without gaps. A file that was released is never edited: its checksum is compared.
-const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    name: "events_builds_hosts",
-    sql: include_str!("../../migrations/0001_events_builds_hosts.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "events_builds_hosts",
+        sql: include_str!("../../migrations/0001_events_builds_hosts.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "exact_cost",
+        sql: include_str!("../../migrations/0002_exact_cost.sql"),
+    },
+];
 
 const LEDGER: &str = "
 CREATE TABLE IF NOT EXISTS schema_migration (
