@@ -70,6 +70,27 @@ impl Beneath {
     /// # Errors
     /// See [`ReadError`].
     pub(crate) fn read(&self, relative: &Path, max: u64) -> Result<Reading, ReadError> {
+        let (file, meta) = self.open_file(relative)?;
+        if meta.size > max {
+            return Err(ReadError::TooLarge(meta));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(meta.size).unwrap_or(0) + 1);
+        file.take(max + 1)
+            .read_to_end(&mut bytes)
+            .map_err(ReadError::Refused)?;
+        let size = bytes.len() as u64;
+        let meta = Meta { size, ..meta };
+        if size > max {
+            return Err(ReadError::TooLarge(meta));
+        }
+        Ok(Reading { bytes, meta })
+    }
+
+    /// Opens a regular file for reading.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub(crate) fn open_file(&self, relative: &Path) -> Result<(File, Meta), ReadError> {
         let handle = self.find(relative, OFlags::PATH)?;
         let found = rustix::fs::fstat(&handle).map_err(ReadError::from)?;
         if let Some(kind) = not_regular(&found) {
@@ -82,21 +103,7 @@ impl Beneath {
         if let Some(kind) = not_regular(&stat) {
             return Err(ReadError::NotRegular(kind));
         }
-        let meta = meta(&stat);
-        if meta.size > max {
-            return Err(ReadError::TooLarge(meta));
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(meta.size).unwrap_or(0) + 1);
-        File::from(file)
-            .take(max + 1)
-            .read_to_end(&mut bytes)
-            .map_err(ReadError::Refused)?;
-        let size = bytes.len() as u64;
-        let meta = Meta { size, ..meta };
-        if size > max {
-            return Err(ReadError::TooLarge(meta));
-        }
-        Ok(Reading { bytes, meta })
+        Ok((File::from(file), meta(&stat)))
     }
 
     /// What the system says of a regular file, without opening it.

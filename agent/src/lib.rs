@@ -27,6 +27,7 @@ mod roots;
 mod schedule;
 pub mod settings;
 mod state_dir;
+mod stream_json;
 mod watches;
 
 use std::sync::Arc;

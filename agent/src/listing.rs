@@ -187,7 +187,11 @@ mod tests {
             workflow.state_files,
             ["adw_state.json", "completed_phases.json", "error.log"]
         );
-        assert_eq!(workflow.dirs, ["ops"], "anybody's name, so it is walked on");
+        assert_eq!(
+            workflow.state_dirs,
+            ["ops"],
+            "an agent's output may be in it"
+        );
         assert!(OpenDir::open(&root.join("link"), false).is_err());
         assert!(OpenDir::open(&root.join("link"), true).is_ok());
     }

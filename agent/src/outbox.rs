@@ -125,11 +125,35 @@ impl Outbox {
         path: &Path,
         known: &mut Known,
     ) -> Result<(), OutboxError> {
+        self.record_all(event, path, known, None)
+    }
+
+    /// The same of a growing file, with how far it was read.
+    ///
+    /// # Errors
+    /// See [`OutboxError`]; then nothing was written.
+    pub(crate) fn record_grown(
+        &self,
+        event: &mut Event,
+        path: &Path,
+        known: &mut Known,
+        saved: &str,
+    ) -> Result<(), OutboxError> {
+        self.record_all(event, path, known, Some(saved))
+    }
+
+    fn record_all(
+        &self,
+        event: &mut Event,
+        path: &Path,
+        known: &mut Known,
+        grown: Option<&str>,
+    ) -> Result<(), OutboxError> {
         self.with(Work::Record, |inner| {
             event.agent = self.agent;
             event.boot = inner.boot;
             event.seq = inner.next_seq;
-            inner.record(event, path, known)?;
+            inner.record(event, path, known, grown)?;
             inner.next_seq += 1;
             Ok(())
         })?;
@@ -146,6 +170,22 @@ impl Outbox {
         self.with(Work::Other, |inner| {
             inner.store()?.remember(path, known, now_ms())
         })
+    }
+
+    /// What was kept of a growing file.
+    ///
+    /// # Errors
+    /// See [`OutboxError`].
+    pub(crate) fn grown(&self, path: &Path) -> Result<Option<String>, OutboxError> {
+        self.with(Work::Read, |inner| inner.store()?.grown(path))
+    }
+
+    /// Keeps how far a growing file was read without an event.
+    ///
+    /// # Errors
+    /// See [`OutboxError`].
+    pub(crate) fn save_grown(&self, path: &Path, saved: &str) -> Result<(), OutboxError> {
+        self.with(Work::Other, |inner| inner.store()?.save_grown(path, saved))
     }
 
     /// Events after this position, oldest first, until `bytes` are reached.

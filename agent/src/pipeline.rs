@@ -2,6 +2,7 @@
 //! to the outbox. It sleeps until a hint comes or the earliest thing that was
 //! put off is due; idle, it does not wake at all.
 
+mod growing;
 mod left_out;
 mod observe;
 mod problem;
@@ -31,6 +32,7 @@ use crate::prune::Prune;
 use crate::roots::Roots;
 use crate::schedule::{Cause, Schedule};
 use crate::watches::Watches;
+use growing::Growing;
 use root::RootWatch;
 
 /// A new directory is walked again after this time: what was made together
@@ -103,6 +105,10 @@ struct Tracked {
     first_look: bool,
     /// The last walk that met it.
     walk: u64,
+    /// How far it was read, of a file that grows.
+    growing: Option<Box<Growing>>,
+    /// It is read on as it is written to.
+    grows: bool,
 }
 
 /// The thread's state.
@@ -313,7 +319,12 @@ impl Pipeline {
         if away {
             tracked.vanished_at.get_or_insert_with(now_utc);
         }
-        if tracked.schedule.on(cause, Instant::now()) {
+        let now = Instant::now();
+        let read_now = match cause {
+            Cause::Touched if tracked.grows => tracked.schedule.grew(now),
+            _ => tracked.schedule.on(cause, now),
+        };
+        if read_now {
             self.read(&key);
         } else {
             let due = tracked.schedule.due();
@@ -425,6 +436,7 @@ impl Pipeline {
         for path in armed {
             self.read(&path);
         }
+        self.save_growing();
     }
 
     fn files_within<'a>(

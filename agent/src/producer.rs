@@ -40,6 +40,9 @@ pub(crate) struct Source {
 pub(crate) enum Format {
     /// One JSON value, shipped whole.
     Json,
+    /// Claude Code's stream-JSON, one line after another: read on as it grows,
+    /// shipped as a digest of its figures.
+    Stream,
     /// Text, which stays on the host: its size alone is shipped, as `{"bytes":n}`.
     Text,
 }

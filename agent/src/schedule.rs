@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// times a second is coalesced to its newest state.
 pub(crate) const WINDOW: Duration = Duration::from_millis(100);
 
+/// The same for a file that grows: its result is to be on the page within 100 ms.
+const GROWTH_WINDOW: Duration = Duration::from_millis(40);
+
 /// The same for a file that was met half-written.
 const HALF_WINDOW: Duration = Duration::from_millis(10);
 
@@ -94,6 +97,22 @@ impl Schedule {
                 false
             }
         }
+    }
+
+    /// A file that grows was written to: its whole lines count at once. True: read it now.
+    pub(crate) fn grew(&mut self, now: Instant) -> bool {
+        match self.last_read {
+            Some(last) if now < last + GROWTH_WINDOW => {
+                self.again_at(last + GROWTH_WINDOW);
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Read it again at this time at the latest.
+    pub(crate) fn again_at(&mut self, at: Instant) {
+        self.trailing = Some(self.trailing.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// The file is being read now: that is what the trailing read was for.

@@ -90,7 +90,12 @@ impl Document {
     /// # Errors
     /// When the bytes are no JSON within the limits: see [`JsonError`].
     pub fn parse<K: AsRef<str>>(bytes: &[u8], volatile: &[K]) -> Result<Self, JsonError> {
-        let mut value = Json::parse(bytes)?;
+        Json::parse(bytes).map(|value| Self::of(value, volatile))
+    }
+
+    /// The same of a value that was read or made already.
+    #[must_use]
+    pub fn of<K: AsRef<str>>(mut value: Json, volatile: &[K]) -> Self {
         let text = write(&value);
         let hash = match &mut value {
             Json::Object(members)
@@ -103,7 +108,7 @@ impl Document {
             }
             _ => ContentHash::of(text.as_bytes()),
         };
-        Ok(Self { text, hash })
+        Self { text, hash }
     }
 }
 

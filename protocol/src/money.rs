@@ -84,9 +84,13 @@ impl FromStr for Money {
             match left {
                 _ if digit == 0 => {}
                 0.. => {
-                    let power = u32::try_from(left).ok().and_then(|n| 10_i128.checked_pow(n));
+                    let power = u32::try_from(left)
+                        .ok()
+                        .and_then(|n| 10_i128.checked_pow(n));
                     let value = power.and_then(|power| power.checked_mul(digit));
-                    units = value.and_then(|value| units.checked_add(value)).ok_or(BadMoney)?;
+                    units = value
+                        .and_then(|value| units.checked_add(value))
+                        .ok_or(BadMoney)?;
                 }
                 -1 if digit >= 5 => units += 1,
                 _ => {}
@@ -155,7 +159,13 @@ mod tests {
 
     #[test]
     fn amounts_are_told_as_they_were_written() {
-        for text in ["0", "4", "0.24176750000000002", "0.0031249999999999997", "4.12"] {
+        for text in [
+            "0",
+            "4",
+            "0.24176750000000002",
+            "0.0031249999999999997",
+            "4.12",
+        ] {
             assert_eq!(money(text).to_string(), text);
             assert_eq!(serde_json::to_string(&money(text)).unwrap(), text);
         }
@@ -169,13 +179,27 @@ mod tests {
     fn a_sum_is_exact_where_doubles_are_not() {
         let tenths: Money = (0..10).map(|_| money("0.1")).sum();
         assert_eq!(tenths, money("1"));
-        let sum: Money = ["0.0031249999999999997", "0.2386425"].map(money).into_iter().sum();
+        let sum: Money = ["0.0031249999999999997", "0.2386425"]
+            .map(money)
+            .into_iter()
+            .sum();
         assert_eq!(sum.to_string(), "0.2417674999999999997");
     }
 
     #[test]
     fn what_is_no_amount_is_refused() {
-        for text in ["", ".", "-1", "NaN", "1e30", "1e", "0x1", "1.2.3", "1 ", "9e999999999999"] {
+        for text in [
+            "",
+            ".",
+            "-1",
+            "NaN",
+            "1e30",
+            "1e",
+            "0x1",
+            "1.2.3",
+            "1 ",
+            "9e999999999999",
+        ] {
             assert_eq!(text.parse::<Money>(), Err(BadMoney), "{text}");
         }
         assert!(serde_json::from_str::<Money>("\"1\"").is_err());

@@ -67,6 +67,7 @@ impl Inner {
         event: &mut Event,
         path: &Path,
         known: &mut Known,
+        grown: Option<&str>,
     ) -> Result<(), StoreError> {
         self.drop_acknowledged()?;
         let at_limit = self.store()?.is_at_limit()?;
@@ -74,12 +75,12 @@ impl Inner {
             self.make_room()?;
         }
         let coalesce = at_limit || self.disk_full;
-        let id = match self.store()?.record(event, path, known, coalesce) {
+        let id = match self.store()?.record(event, path, known, grown, coalesce) {
             // Once more, now that there may be room.
             Err(error) if error.is_full() && !coalesce => {
                 self.disk_full = !matches!(error, StoreError::Limit(_));
                 self.make_room()?;
-                self.store()?.record(event, path, known, true)
+                self.store()?.record(event, path, known, grown, true)
             }
             result => result,
         }?;

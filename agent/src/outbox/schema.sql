@@ -34,3 +34,10 @@ CREATE TABLE single (
     value    BLOB NOT NULL,
     checksum BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- How far each growing file was read, and what it added up to, as JSON.
+CREATE TABLE grown (
+    path     BLOB PRIMARY KEY,
+    saved    TEXT NOT NULL,
+    checksum BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -6,6 +6,7 @@ mod boot;
 mod coalesce;
 mod error;
 mod files;
+mod grown;
 mod open;
 mod wal;
 
@@ -161,7 +162,8 @@ impl Store {
 
     /// Writes an event and what is now known of its file, in one transaction.
     /// `coalesce`: the file's older events give way to this one. Returns the
-    /// event's id, which is also set in `known`.
+    /// event's id, which is also set in `known`. `grown`: how far a growing
+    /// file was read.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -170,6 +172,7 @@ impl Store {
         event: &mut Event,
         path: &Path,
         known: &mut Known,
+        grown: Option<&str>,
         coalesce: bool,
     ) -> Result<i64, StoreError> {
         let tx = self.db.transaction()?;
@@ -209,6 +212,9 @@ impl Store {
             ..known.clone()
         };
         files::put(&tx, path, &written, event.observed_at.as_millis())?;
+        if let Some(saved) = grown {
+            grown::put(&tx, path, saved)?;
+        }
         tx.commit()?;
         known.event = id;
         self.events = (self.events + 1).saturating_sub(dropped);

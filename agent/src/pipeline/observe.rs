@@ -20,6 +20,7 @@ use crate::git;
 use crate::outbox::OutboxError;
 use crate::producer::{Format, Role, Source, Spec};
 use crate::schedule::Patience;
+use crate::stream_json::Turn;
 
 /// After the outbox could not be written (a full disk), it is tried again in this time, by one file.
 const OUTBOX_RETRY: Duration = Duration::from_secs(1);
@@ -28,9 +29,9 @@ const OUTBOX_RETRY: Duration = Duration::from_secs(1);
 const FILE_CLOCK_LAG_MS: i64 = 20;
 
 /// One look at one file.
-struct Look<'a> {
-    path: &'a Path,
-    spec: Spec,
+pub(super) struct Look<'a> {
+    pub(super) path: &'a Path,
+    pub(super) spec: Spec,
     /// The root's label and path, and the file's project relative to it.
     root_label: &'a str,
     root_path: &'a Path,
@@ -38,7 +39,15 @@ struct Look<'a> {
     /// The working tree that the file is in, relative to the root.
     tree: PathBuf,
     beneath: Option<&'a Beneath>,
-    now: Instant,
+    pub(super) now: Instant,
+}
+
+/// What a file gave.
+enum Given {
+    /// All of its content.
+    Whole(Reading),
+    /// Its next lines, which are added up already.
+    More(Turn),
 }
 
 impl Pipeline {
@@ -91,7 +100,10 @@ impl Pipeline {
         let relative = path.strip_prefix(&root.path).unwrap_or(path);
         let beneath = Beneath::open(&root.path);
         let read = match &beneath {
-            Ok(beneath) => read(beneath, relative, &spec.source),
+            Ok(beneath) if spec.source.format == Format::Stream => self
+                .read_on(beneath, relative, path, tracked)?
+                .map(Given::More),
+            Ok(beneath) => read(beneath, relative, &spec.source).map(Given::Whole),
             Err(error) => Err(root_error(error)),
         };
         // The root may be inside of the project.
@@ -111,7 +123,8 @@ impl Pipeline {
             now,
         };
         match read {
-            Ok(reading) => self.readable(&look, tracked, &reading),
+            Ok(Given::Whole(reading)) => self.readable(&look, tracked, &reading),
+            Ok(Given::More(turn)) => self.grown(&look, tracked, turn),
             // The whole root is away, perhaps unmounted: its presence says so, and no file was deleted.
             Err(ReadError::Missing) if beneath.is_err() && !tracked.deleted => {
                 tracked.schedule.settled();
@@ -277,7 +290,7 @@ impl Pipeline {
     }
 
     /// Whether it was there before this state directory's agent first looked.
-    fn is_found(&self, tracked: &Tracked, changed_at: Timestamp) -> bool {
+    pub(super) fn is_found(&self, tracked: &Tracked, changed_at: Timestamp) -> bool {
         let before = changed_at.plus_millis(FILE_CLOCK_LAG_MS) < self.started_at;
         tracked.first_look && tracked.known.is_none() && before
     }
@@ -316,7 +329,7 @@ impl Pipeline {
             .max()
     }
 
-    fn event(&self, look: &Look, kind: EventKind, changed_at: Timestamp) -> Event {
+    pub(super) fn event(&self, look: &Look, kind: EventKind, changed_at: Timestamp) -> Event {
         let identity = self.outbox.identity();
         let project = look.root_path.join(&look.project);
         Event {
@@ -357,7 +370,7 @@ fn read(beneath: &Beneath, relative: &Path, source: &Source) -> Result<Reading, 
         return Err(ReadError::Missing);
     }
     match source.format {
-        Format::Json => beneath.read(relative, MAX_DOCUMENT_BYTES),
+        Format::Json | Format::Stream => beneath.read(relative, MAX_DOCUMENT_BYTES),
         Format::Text => {
             let meta = beneath.look(relative)?;
             let bytes = format!("{{\"bytes\":{}}}", meta.size).into_bytes();
@@ -368,7 +381,7 @@ fn read(beneath: &Beneath, relative: &Path, source: &Source) -> Result<Reading, 
 
 impl Tracked {
     /// A content was seen: what went before does not matter any more.
-    fn arrived(&mut self) {
+    pub(super) fn arrived(&mut self) {
         self.deleted = false;
         self.denied = false;
         self.vanished_at = None;
@@ -397,7 +410,7 @@ fn root_error(error: &io::Error) -> ReadError {
     }
 }
 
-fn timestamp(ns: i64) -> Timestamp {
+pub(super) fn timestamp(ns: i64) -> Timestamp {
     Timestamp::from_millis(ns.div_euclid(1_000_000))
 }
 

@@ -2,6 +2,7 @@
 
 mod contents;
 mod finding;
+mod growing;
 mod left_out;
 mod roots;
 mod workflows;

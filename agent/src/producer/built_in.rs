@@ -12,7 +12,7 @@ const ADW: &str = "adw";
 
 /// Of one directory's files the first is read first. ADW's lie in the main
 /// tree, and once more in the worktree (`trees/{id}`) where most phases run.
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 10] = [
     (
         FOUNDRY,
         Identity::Project,
@@ -51,6 +51,13 @@ const ROWS: [Row; 8] = [
     (
         ADW,
         Identity::Id,
+        "trees/{id}/agents/{id}/*/raw_output.jsonl",
+        Format::Stream,
+        Role::Part,
+    ),
+    (
+        ADW,
+        Identity::Id,
         "agents/{id}/adw_state.json",
         Format::Json,
         Role::Part,
@@ -67,6 +74,13 @@ const ROWS: [Row; 8] = [
         Identity::Id,
         "agents/{id}/error.log",
         Format::Text,
+        Role::Part,
+    ),
+    (
+        ADW,
+        Identity::Id,
+        "agents/{id}/*/raw_output.jsonl",
+        Format::Stream,
         Role::Part,
     ),
 ];

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use protocol::ContentHash;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{StoreError, path_bytes};
+use super::{StoreError, grown, path_bytes};
 use crate::change::Known;
 
 /// Removed files are remembered this long, so that one that returns is known as re-created.
@@ -19,6 +19,7 @@ pub(super) fn all(db: &Connection, now_ms: i64) -> Result<Vec<(PathBuf, Known)>,
     let old = now_ms - GONE_KEPT_MS;
     let sql = "DELETE FROM file WHERE present = 0 AND seen_at < ?1";
     db.execute(sql, [old])?;
+    grown::forget_gone(db)?;
     read(db)?
         .into_iter()
         .map(|(path, known, at, found)| {

@@ -1,0 +1,195 @@
+//! Files that grow: read on from where the last reading ended, told by a
+//! digest. A digest that says something new goes out at once; one whose
+//! figures merely moved, once a second.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use protocol::{ContentHash, Event, EventKind};
+use serde_json::value::RawValue;
+
+use super::observe::{Look, timestamp};
+use super::{Pipeline, Tracked};
+use crate::beneath::{Beneath, ReadError};
+use crate::change::{self, Content, Known, Verdict};
+use crate::outbox::OutboxError;
+use crate::producer::Role;
+use crate::stream_json::{Stream, Turn};
+
+/// Figures that merely moved (tokens, calls) are told this often.
+const FIGURES_EVERY: Duration = Duration::from_secs(1);
+/// How far a file was read is kept at least this often while it grows: what
+/// `kill -9` makes the next start read again is no more than that.
+const SAVED_EVERY: Duration = Duration::from_millis(500);
+
+/// A growing file.
+#[derive(Debug)]
+pub(super) struct Growing {
+    stream: Stream,
+    /// Headline of the last digest that was told, and when.
+    told: Option<(ContentHash, Instant)>,
+    saved_at: Option<Instant>,
+}
+
+impl Pipeline {
+    /// Reads on. What was kept of the file is taken from the outbox first.
+    pub(super) fn read_on(
+        &self,
+        beneath: &Beneath,
+        relative: &Path,
+        path: &Path,
+        tracked: &mut Tracked,
+    ) -> Result<Result<Turn, ReadError>, OutboxError> {
+        if tracked.growing.is_none() {
+            let saved = self.outbox.grown(path)?;
+            let restored = saved.and_then(|saved| Stream::restore(&saved));
+            tracked.growing = Some(Box::new(Growing {
+                stream: restored.unwrap_or_default(),
+                told: None,
+                saved_at: None,
+            }));
+        }
+        tracked.grows = true;
+        let growing = tracked.growing.as_mut();
+        Ok(growing.map_or(Err(ReadError::Missing), |growing| {
+            growing.stream.follow(beneath, relative)
+        }))
+    }
+
+    /// Tells what a growing file adds up to now.
+    pub(super) fn grown(
+        &self,
+        look: &Look,
+        tracked: &mut Tracked,
+        turn: Turn,
+    ) -> Result<(), OutboxError> {
+        let Some(mut growing) = tracked.growing.take() else {
+            return Ok(());
+        };
+        let done = self.tell_growth(look, tracked, &mut growing, turn);
+        if turn.more {
+            tracked.schedule.again_at(look.now);
+        } else if growing.stream.is_dirty() {
+            tracked.schedule.again_at(look.now + SAVED_EVERY);
+        }
+        // What is kept of a file at rest needs no memory.
+        let at_rest = done.is_ok() && !turn.more && !growing.stream.is_dirty();
+        if !at_rest || growing.stream.is_running() {
+            tracked.growing = Some(growing);
+        }
+        done
+    }
+
+    fn tell_growth(
+        &self,
+        look: &Look,
+        tracked: &mut Tracked,
+        growing: &mut Growing,
+        turn: Turn,
+    ) -> Result<(), OutboxError> {
+        tracked.schedule.settled();
+        if !growing.stream.has_lines() {
+            tracked.deleted = false;
+            return Ok(());
+        }
+        let document = growing.stream.document();
+        let seen = Content {
+            raw: document.hash,
+            hash: document.hash,
+            mtime_ns: turn.meta.mtime_ns,
+        };
+        let known = tracked.known.as_ref();
+        let verdict = change::content(known, &seen, Role::Part, None, tracked.deleted);
+        let Verdict::Report { recreated } = verdict else {
+            tracked.arrived();
+            return self.grew_without_news(look, tracked, growing, &seen);
+        };
+        let headline = growing.stream.headline();
+        if let Some((told, at)) = growing.told
+            && told == headline
+            && look.now < at + FIGURES_EVERY
+        {
+            tracked.schedule.again_at(at + FIGURES_EVERY);
+            return self.save(look.path, growing);
+        }
+        let changed_at = timestamp(turn.meta.mtime_ns);
+        let mut event = Event {
+            found: self.is_found(tracked, changed_at),
+            recreated,
+            hash: Some(document.hash),
+            size: turn.meta.size,
+            document: RawValue::from_string(document.text).ok(),
+            ..self.event(look, EventKind::Content, changed_at)
+        };
+        let mut known = Known {
+            raw: Some(seen.raw),
+            hash: Some(seen.hash),
+            unreadable: None,
+            mtime_ns: turn.meta.mtime_ns,
+            inode: turn.meta.inode,
+            size: turn.meta.size,
+            present: true,
+            event: 0,
+        };
+        let saved = growing.stream.saved();
+        self.outbox
+            .record_grown(&mut event, look.path, &mut known, &saved)?;
+        growing.was_saved(look.now);
+        growing.told = Some((headline, look.now));
+        tracked.known = Some(known);
+        tracked.arrived();
+        Ok(())
+    }
+
+    /// More lines of no consequence: a sign of life.
+    fn grew_without_news(
+        &self,
+        look: &Look,
+        tracked: &mut Tracked,
+        growing: &mut Growing,
+        seen: &Content,
+    ) -> Result<(), OutboxError> {
+        if let Some(known) = &mut tracked.known
+            && known.mtime_ns < seen.mtime_ns
+        {
+            known.mtime_ns = seen.mtime_ns;
+            let producer = &look.spec.source.producer;
+            let time = timestamp(seen.mtime_ns);
+            self.board
+                .alive(producer, look.spec.token(), time, look.now);
+        }
+        self.save(look.path, growing)
+    }
+
+    /// Keeps how far growing files were read, before the end.
+    pub(super) fn save_growing(&mut self) {
+        for (path, tracked) in &mut self.files {
+            let Some(growing) = &mut tracked.growing else {
+                continue;
+            };
+            let saved = growing.stream.saved();
+            if growing.stream.is_dirty()
+                && let Err(error) = self.outbox.save_grown(path, &saved)
+            {
+                tracing::warn!(path = %path.display(), %error, "failed to keep how far a file was read; the end of it is read again");
+            }
+        }
+    }
+
+    fn save(&self, path: &Path, growing: &mut Growing) -> Result<(), OutboxError> {
+        let now = Instant::now();
+        let due = growing.saved_at.is_none_or(|at| now >= at + SAVED_EVERY);
+        if growing.stream.is_dirty() && due {
+            self.outbox.save_grown(path, &growing.stream.saved())?;
+            growing.was_saved(now);
+        }
+        Ok(())
+    }
+}
+
+impl Growing {
+    fn was_saved(&mut self, now: Instant) {
+        self.stream.was_saved();
+        self.saved_at = Some(now);
+    }
+}

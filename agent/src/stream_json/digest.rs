@@ -1,0 +1,133 @@
+//! What is told of a stream-JSON file: figures, never its texts (but for the
+//! points of the todo list). Amounts of money are decimal text, because a
+//! number of a document is read as a double on its way.
+
+use std::collections::BTreeMap;
+
+use protocol::Money;
+use protocol::json::Json;
+
+use super::attempt::Attempt;
+use super::figures::Figures;
+use super::line::{ModelUse, Todo, Usage};
+
+/// Top-level members that change without meaning anything by it.
+pub(super) const VOLATILE: &[&str] = &["lines"];
+
+/// The digest of a file.
+pub(super) fn of(figures: &Figures) -> Json {
+    let todos = figures.todos.as_ref();
+    let list = |todos: &super::line::Todos| Json::Array(todos.list.iter().map(todo).collect());
+    object([
+        ("digest", text("stream-json")),
+        ("v", count(1)),
+        (
+            "attempts",
+            Json::Array(figures.attempts.iter().map(attempt).collect()),
+        ),
+        ("todos", todos.map_or(Json::Null, list)),
+        (
+            "todos_left_out",
+            count(todos.map_or(0, |todos| todos.left_out)),
+        ),
+        (
+            "tools",
+            object([
+                ("calls", count(figures.tools.calls)),
+                ("errors", count(figures.tools.errors)),
+                ("last", maybe_text(figures.tools.last.as_deref())),
+            ]),
+        ),
+        ("lines", count(figures.lines)),
+        ("bad_lines", count(figures.bad_lines)),
+    ])
+}
+
+fn attempt(attempt: &Attempt) -> Json {
+    let models = attempt.models.iter();
+    let models = models.map(|model| (model.name.clone(), of_model(model)));
+    object([
+        ("session_id", maybe_text(attempt.session.as_deref())),
+        (
+            "merged",
+            attempt
+                .merged
+                .checked_sub(1)
+                .map_or(Json::Null, |n| count(n + 1)),
+        ),
+        ("model", maybe_text(attempt.model.as_deref())),
+        ("state", text(attempt.state.word())),
+        ("is_error", attempt.is_error.map_or(Json::Null, Json::Bool)),
+        ("subtype", maybe_text(attempt.subtype.as_deref())),
+        ("num_turns", maybe_count(attempt.turns)),
+        ("duration_ms", maybe_count(attempt.duration_ms)),
+        ("total_cost_usd", money(attempt.cost)),
+        ("models", Json::Object(models.collect())),
+        ("tokens", object(tokens(attempt.tokens))),
+        (
+            "context",
+            object([
+                ("used", maybe_count(attempt.context)),
+                ("limit", maybe_count(limit(attempt))),
+            ]),
+        ),
+        ("estimated", Json::Bool(attempt.is_estimated())),
+    ])
+}
+
+/// The context of the attempt's own model, once a result told it.
+fn limit(attempt: &Attempt) -> Option<u64> {
+    let name = attempt.model.as_ref()?;
+    let model = attempt.models.iter().find(|model| model.name == *name)?;
+    model.window
+}
+
+fn of_model(model: &ModelUse) -> Json {
+    let cost = [("cost_usd", money(model.cost))];
+    object(tokens(model.usage).into_iter().chain(cost))
+}
+
+fn tokens(usage: Usage) -> [(&'static str, Json); 4] {
+    [
+        ("input", maybe_count(usage.input)),
+        ("output", maybe_count(usage.output)),
+        ("cache_read", maybe_count(usage.cache_read)),
+        ("cache_write", maybe_count(usage.cache_write)),
+    ]
+}
+
+fn todo(todo: &Todo) -> Json {
+    object([
+        ("text", text(&todo.text)),
+        ("state", text(&todo.state)),
+        ("tools", count(todo.tools)),
+    ])
+}
+
+fn object(members: impl IntoIterator<Item = (&'static str, Json)>) -> Json {
+    let members: BTreeMap<String, Json> = members
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
+    Json::Object(members)
+}
+
+fn text(text: &str) -> Json {
+    Json::String(text.to_owned())
+}
+
+fn maybe_text(value: Option<&str>) -> Json {
+    value.map_or(Json::Null, text)
+}
+
+fn count(n: u64) -> Json {
+    Json::Number(n.to_string())
+}
+
+fn maybe_count(n: Option<u64>) -> Json {
+    n.map_or(Json::Null, count)
+}
+
+fn money(usd: Option<Money>) -> Json {
+    usd.map_or(Json::Null, |usd| Json::String(usd.to_string()))
+}

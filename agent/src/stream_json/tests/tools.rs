@@ -1,0 +1,95 @@
+//! Todos and calls of tools.
+
+use super::*;
+
+#[test]
+fn calls_are_counted_once_and_under_the_todo_in_progress() {
+    let todos = |first: &str, second: &str| {
+        json!([{"content":"plan","status":first,"activeForm":"planning"},
+               {"content":"write","status":second,"activeForm":"writing"}])
+    };
+    let feed = Feed::lines(&[
+        init("s1"),
+        uses("s1", "t0", "Read"),
+        todo_list("s1", "l1", &todos("in_progress", "pending")),
+        uses("s1", "t1", "Bash"),
+        uses("s1", "t1", "Bash"),
+        answer("s1", "t1", true),
+        answer("s1", "t1", true),
+        todo_list("s1", "l2", &todos("completed", "in_progress")),
+        uses("s1", "t2", "Edit"),
+        uses("s1", "t3", "Edit"),
+        answer("s1", "t2", false),
+    ]);
+    let digest = feed.digest();
+    assert_eq!(
+        digest["todos"],
+        json!([{"text":"plan","state":"completed","tools":1},
+               {"text":"write","state":"in_progress","tools":2}])
+    );
+    assert_eq!(digest["tools"], json!({"calls":6,"errors":1,"last":"Edit"}));
+}
+
+#[test]
+fn an_output_before_its_input_is_tolerated() {
+    let feed = Feed::lines(&[
+        init("s1"),
+        answer("s1", "t1", true),
+        uses("s1", "t1", "Bash"),
+        answer("s1", "t1", true),
+    ]);
+    assert_eq!(
+        feed.digest()["tools"],
+        json!({"calls":1,"errors":1,"last":"Bash"})
+    );
+}
+
+#[test]
+fn a_sub_agents_list_is_its_own_and_its_calls_count() {
+    let mut theirs = todo_list(
+        "s1",
+        "l2",
+        &json!([{"content":"theirs","status":"in_progress"}]),
+    );
+    theirs["parent_tool_use_id"] = json!("t1");
+    let mut call = uses("s1", "t2", "Grep");
+    call["parent_tool_use_id"] = json!("t1");
+    let feed = Feed::lines(&[
+        init("s1"),
+        todo_list(
+            "s1",
+            "l1",
+            &json!([{"content":"ours","status":"in_progress"}]),
+        ),
+        uses("s1", "t1", "Task"),
+        theirs,
+        call,
+    ]);
+    let digest = feed.digest();
+    assert_eq!(
+        digest["todos"],
+        json!([{"text":"ours","state":"in_progress","tools":2}])
+    );
+    assert_eq!(digest["tools"]["calls"], 4);
+}
+
+#[test]
+fn points_without_a_text_are_no_points_and_either_text_will_do() {
+    let list = json!([{"status":"pending"}, {"activeForm":"testing","status":"pending"}, {"content":"run"}]);
+    let feed = Feed::lines(&[init("s1"), todo_list("s1", "l1", &list)]);
+    assert_eq!(
+        feed.digest()["todos"],
+        json!([{"text":"testing","state":"pending","tools":0},
+               {"text":"run","state":"pending","tools":0}])
+    );
+}
+
+#[test]
+fn a_list_beyond_the_limit_says_what_is_left_out() {
+    let list: Vec<Value> = (0..130)
+        .map(|n| json!({"content":format!("{n}"),"status":"pending"}))
+        .collect();
+    let digest = Feed::lines(&[init("s1"), todo_list("s1", "l1", &json!(list))]).digest();
+    assert_eq!(digest["todos"].as_array().unwrap().len(), 100);
+    assert_eq!(digest["todos_left_out"], 30);
+}
