@@ -1,6 +1,7 @@
 //! ADW: `agents/<adw_id>/` in a project, and once more in the worktree
 //! `trees/<adw_id>/`: `adw_state.json` (what the workflow works on),
-//! `completed_phases.json` (where it stands), `error.log` (it failed). One
+//! `completed_phases.json` (where it stands), `error.log` (it failed), and each
+//! agent's `raw_output.jsonl` (what it cost). One
 //! build for one id. Newer state files hold no state at all, so it is inferred
 //! from the rest, and the reason says from what. What the orchestrator tells by
 //! HTTP is of the same build.
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 
 use super::phases;
 use super::run::{EndedBy, Run, moment};
+use super::stream_json;
 use super::track::Track;
 use super::value::{name, names};
 
@@ -96,9 +98,15 @@ pub(super) fn content(
         PHASES_FILE => completed_phases(run, document, at),
         ERROR_FILE => error_log(run, event, document, at),
         _ if calls::is_call(event) => calls::content(run, event, document, at),
+        _ if stream_json::is_digest(document) => {
+            // The main tree and the worktree have files of the same names.
+            let file = format!("{}/{}", event.path, event.file);
+            stream_json::content(run, &file, document);
+        }
         _ => {}
     }
     fields::apply(&mut run.build);
+    run.streams.apply(&mut run.build);
     infer::progress(&mut run.build);
     if run.build.has_ended() {
         track.silences.leave(at);

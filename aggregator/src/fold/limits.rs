@@ -14,6 +14,8 @@ pub(super) const MAX_FIELDS_BYTES: usize = 1024 * 1024;
 pub(super) const MAX_AGENTS: usize = 8;
 /// Files of a project that are remembered per track: a producer has a handful.
 pub(super) const MAX_FILES: usize = 64;
+/// Points of a todo list: five times what real lists have.
+pub(super) const MAX_TODOS: usize = 100;
 /// Visits remembered per phase: the 95th percentile of 20 to 100 is steady enough.
 pub(super) const MAX_VISITS: usize = 100;
 /// Phases whose visits are remembered.

@@ -10,6 +10,7 @@ use super::adw;
 use super::conditions::Conditions;
 use super::limits::MAX_FIELDS_BYTES;
 use super::phases;
+use super::stream_json::Streams;
 
 /// A file's clock may be ahead of the moment it was read by this much,
 /// milliseconds; beyond it the file time is not believed.
@@ -38,6 +39,9 @@ pub(super) struct Run {
     /// What only ADW's module needs.
     #[serde(default, skip_serializing_if = "adw::Memory::is_empty")]
     pub(super) adw: adw::Memory,
+    /// What its stream-JSON files say.
+    #[serde(default, skip_serializing_if = "Streams::is_empty")]
+    pub(super) streams: Streams,
     said: BuildState,
     reason: Option<String>,
 }
@@ -117,6 +121,7 @@ impl Run {
             told: None,
             summary_only: false,
             adw: adw::Memory::default(),
+            streams: Streams::default(),
             said: BuildState::Unknown,
             reason: None,
         }

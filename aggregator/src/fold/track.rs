@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::limits::{MAX_AGENTS, MAX_FILES, MAX_SENTENCE};
 use super::run::{EndedBy, Run, moment};
 use super::silence::{Silence, Silences, minutes};
+use super::stream_json::{self, Streams};
 use super::value::cut;
 use super::{
     Effect, Fact, Outcome, TimerFact, TimerKind, adw, broadcast, context_foundry, openbuilder,
@@ -298,6 +299,9 @@ impl Track {
             reported::PRODUCER => return reported::content(self, event, document),
             _ => {}
         }
+        if stream_json::is_digest(document) {
+            return stream_json::alone(self, event, document);
+        }
         self.ensure_run(event);
         if let Some(run) = &mut self.run {
             unknown_producer::content(run, event, document);
@@ -372,7 +376,9 @@ impl Track {
         let before = self.current().map_or(self.runs_before, |build| build.run);
         let number = before + 1;
         let mut unreadable = BTreeMap::new();
+        let mut streams = Streams::default();
         let superseded = self.run.take().map(|mut run| {
+            streams = run.streams.for_next_run();
             unreadable.append(&mut run.conditions.unreadable);
             if !run.build.has_ended() {
                 let reason = format!("run {number} began before this one reported its end");
@@ -385,6 +391,7 @@ impl Track {
         // Not the event's own word: two agents may call themselves alike.
         run.build.host.clone_from(&self.host);
         run.conditions.unreadable = unreadable;
+        run.streams = streams;
         self.run = Some(run);
         superseded
     }

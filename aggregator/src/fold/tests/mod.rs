@@ -4,3 +4,4 @@ mod adw;
 mod contents;
 mod play;
 mod runs;
+mod spent;

@@ -1,0 +1,279 @@
+//! Claude Code's stream-JSON files, as their digests tell them: what a build
+//! cost, its tokens, model, context, todos and agents. A build may have many
+//! such files (one per agent of a workflow); each tells its newest state, and
+//! the build is their sum. Amounts are added digit for digit.
+
+mod attempt;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::build::Tokens;
+use protocol::{Build, BuildState, Event, Money};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::limits::{MAX_FILES, MAX_SENTENCE, MAX_TODOS};
+use super::run::{EndedBy, Run, moment};
+use super::track::Track;
+use super::value::{count, cut, name};
+use attempt::{Attempt, Spent, sum};
+
+/// Version of the digest that is understood.
+const VERSION: u64 = 1;
+
+/// Attempts of earlier runs that are remembered: as many as all files of a build can tell.
+const MAX_EARLIER: usize = 16 * MAX_FILES;
+
+/// What the files of a build say.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Streams {
+    files: BTreeMap<String, Stream>,
+    /// Attempts that the runs before paid for, which the same files still tell: session and cost.
+    earlier: BTreeSet<(String, Option<Money>)>,
+    /// Files beyond the limit, which are not in the sum.
+    #[serde(default)]
+    left_out: u64,
+}
+
+/// What one file says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Stream {
+    /// Place among the digests of the build: the newest todo list is shown.
+    order: u64,
+    attempts: Vec<Attempt>,
+    todos: Option<Value>,
+    tools: Option<u64>,
+    tool_errors: Option<u64>,
+    bad_lines: u64,
+}
+
+/// Whether a document is the digest of such a file.
+pub(super) fn is_digest(document: &Map<String, Value>) -> bool {
+    document.get("digest").and_then(Value::as_str) == Some("stream-json")
+        && count(document, "v") == Some(VERSION)
+}
+
+/// Takes over a digest. `file` tells it from the build's others.
+pub(super) fn content(run: &mut Run, file: &str, document: &Map<String, Value>) {
+    run.streams.take(file, document);
+    run.streams.apply(&mut run.build);
+}
+
+/// A file that no orchestrator stands behind: its attempts are the builds.
+pub(super) fn alone(
+    track: &mut Track,
+    event: &Event,
+    document: &Map<String, Value>,
+) -> Option<Build> {
+    let told =
+        |state: &str| last(document).is_some_and(|last| last.state.as_deref() == Some(state));
+    let session = last(document).and_then(|last| last.session);
+    let again = track
+        .current()
+        .is_some_and(|build| build.has_ended() && (told("running") || build.session_id != session));
+    let superseded = match &track.run {
+        Some(_) if !again => None,
+        _ => track.begin(event),
+    };
+    let run = track.run.as_mut()?;
+    run.believe(event);
+    content(run, &event.file, document);
+    run.build.session_id = session;
+    let at = moment(event);
+    if told("success") {
+        let reason = "its result line says success".to_owned();
+        run.end(BuildState::Completed, reason, at, EndedBy::State);
+    } else if told("error") {
+        let reason = "its result line says that it failed".to_owned();
+        run.end(BuildState::Failed, reason, at, EndedBy::State);
+    } else {
+        run.say(BuildState::Running, None);
+    }
+    superseded
+}
+
+fn last(document: &Map<String, Value>) -> Option<Attempt> {
+    let attempts = document.get("attempts")?.as_array()?;
+    attempts.last()?.as_object().map(Attempt::read)
+}
+
+impl Streams {
+    /// For tracks without such files, which are stored without them.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// For the next run: what ended in this one is paid for.
+    pub(super) fn for_next_run(&self) -> Self {
+        let attempts = self.files.values().flat_map(|stream| &stream.attempts);
+        let ended = attempts.filter(|attempt| attempt.has_ended());
+        Self {
+            earlier: ended
+                .map(key)
+                .chain(self.earlier.iter().cloned())
+                .take(MAX_EARLIER)
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    fn take(&mut self, file: &str, document: &Map<String, Value>) {
+        if self.files.len() >= MAX_FILES && !self.files.contains_key(file) {
+            self.left_out += 1;
+            return;
+        }
+        let newest = self.files.values().map(|stream| stream.order).max();
+        let stream = Stream::read(document, newest.unwrap_or(0) + 1);
+        self.files.insert(file.to_owned(), stream);
+    }
+
+    /// The attempts that this build pays for, by file, the newest file first.
+    /// A session that two files tell (a worktree's and its copy) is paid once.
+    fn own(&self) -> Vec<(&str, &Stream, Vec<&Attempt>)> {
+        let mut files: Vec<_> = self.files.iter().collect();
+        files.sort_by_key(|(_, stream)| std::cmp::Reverse(stream.order));
+        let mut elsewhere: BTreeSet<&str> = BTreeSet::new();
+        let mut own = Vec::new();
+        for (file, stream) in files {
+            let attempts: Vec<&Attempt> = stream
+                .attempts
+                .iter()
+                .filter(|attempt| !self.earlier.contains(&key(attempt)))
+                .filter(|attempt| {
+                    attempt
+                        .session()
+                        .is_none_or(|name| !elsewhere.contains(name))
+                })
+                .collect();
+            elsewhere.extend(attempts.iter().filter_map(|attempt| attempt.session()));
+            own.push((file.as_str(), stream, attempts));
+        }
+        own
+    }
+
+    /// Brings the sums to their places in the build. What no file tells stays as it was.
+    pub(super) fn apply(&self, build: &mut Build) {
+        if self.files.is_empty() {
+            return;
+        }
+        let own = self.own();
+        let mut whole = Spent::default();
+        for attempt in own.iter().flat_map(|(_, _, attempts)| attempts) {
+            whole.add(&attempt.spent);
+        }
+        whole.is_estimate |= self.left_out > 0;
+        if whole.cost.is_some() {
+            build.cost_usd = whole.cost;
+            build.cost_estimated = whole.estimated();
+        }
+        if whole.tokens != Tokens::default() {
+            build.tokens = Some(whole.tokens);
+        }
+        build.coding_agent = Some("claude-code".to_owned());
+        let last = own.iter().find_map(|(_, _, attempts)| {
+            attempts
+                .iter()
+                .rev()
+                .find(|attempt| attempt.model.is_some())
+        });
+        if let Some(last) = last {
+            build.model.clone_from(&last.model);
+            build.context = last.context;
+        }
+        if let Some(todos) = own.iter().find_map(|(_, stream, _)| stream.todos.as_ref()) {
+            build.todos = Some(todos.clone());
+        }
+        let mut agents: Vec<_> = own
+            .iter()
+            .filter(|(_, _, attempts)| !attempts.is_empty())
+            .map(|(file, stream, attempts)| (*file, agent(file, stream, attempts)))
+            .collect();
+        agents.sort_by_key(|(file, _)| *file);
+        build.agents = Some(agents.into_iter().map(|(_, agent)| agent).collect());
+    }
+}
+
+impl Stream {
+    fn read(document: &Map<String, Value>, order: u64) -> Self {
+        let tools = document.get("tools").and_then(Value::as_object);
+        let attempts = document.get("attempts").and_then(Value::as_array);
+        let attempts = attempts.into_iter().flatten().filter_map(Value::as_object);
+        Self {
+            order,
+            attempts: attempts.map(Attempt::read).collect(),
+            todos: todos(document),
+            tools: tools.and_then(|tools| count(tools, "calls")),
+            tool_errors: tools.and_then(|tools| count(tools, "errors")),
+            bad_lines: count(document, "bad_lines").unwrap_or(0),
+        }
+    }
+}
+
+/// What tells an attempt from the others of its session.
+fn key(attempt: &Attempt) -> (String, Option<Money>) {
+    (
+        attempt.session.clone().unwrap_or_default(),
+        attempt.spent.cost,
+    )
+}
+
+/// A file as one of the build's agents.
+fn agent(file: &str, stream: &Stream, attempts: &[&Attempt]) -> Value {
+    let mut whole = Spent::default();
+    let mut models: BTreeMap<&str, Spent> = BTreeMap::new();
+    let (mut turns, mut duration_ms) = (None, None);
+    for attempt in attempts {
+        whole.add(&attempt.spent);
+        turns = sum(turns, attempt.turns);
+        duration_ms = sum(duration_ms, attempt.duration_ms);
+        for (name, spent) in &attempt.models {
+            models.entry(name).or_default().add(spent);
+        }
+    }
+    let models: Map<String, Value> = models
+        .into_iter()
+        .map(|(name, spent)| (name.to_owned(), amounts(&spent)))
+        .collect();
+    let last = attempts.last();
+    let mut agent = json!({
+        "name": agent_name(file), "file": file,
+        "state": last.and_then(|last| last.state.as_deref()),
+        "model": last.and_then(|last| last.model.as_deref()),
+        "attempts": attempts.iter().map(|attempt| attempt.count).sum::<u64>(),
+        "turns": turns, "duration_ms": duration_ms,
+        "tools": {"calls": stream.tools, "errors": stream.tool_errors},
+        "models": models, "bad_lines": stream.bad_lines,
+    });
+    if let (Value::Object(agent), Value::Object(amounts)) = (&mut agent, amounts(&whole)) {
+        agent.extend(amounts);
+    }
+    agent
+}
+
+/// Amounts are decimal text where they stand in a list of any shape: a number there would be a double.
+fn amounts(spent: &Spent) -> Value {
+    json!({
+        "cost_usd": spent.cost.map(|usd| usd.to_string()),
+        "cost_estimated": spent.estimated(),
+        "tokens": spent.tokens,
+    })
+}
+
+/// The directory that a file is in, which orchestrators name after the agent.
+fn agent_name(file: &str) -> &str {
+    let mut parts = file.rsplit('/');
+    let name = parts.next().unwrap_or_default();
+    parts.next().unwrap_or(name)
+}
+
+fn todos(document: &Map<String, Value>) -> Option<Value> {
+    let list = document.get("todos")?.as_array()?;
+    let todos = list.iter().filter_map(Value::as_object).take(MAX_TODOS);
+    let told = todos.map(|todo| {
+        json!({
+            "text": todo.get("text").and_then(Value::as_str).map(|text| cut(text, MAX_SENTENCE)),
+            "state": name(todo, "state"), "tools": count(todo, "tools"),
+        })
+    });
+    Some(told.collect())
+}
