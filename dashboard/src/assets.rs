@@ -54,6 +54,7 @@ static FILES: &[(&str, &str, &[u8])] = &[
     asset!("text.js", SCRIPT),
     asset!("theme.js", SCRIPT),
     asset!("ticker.js", SCRIPT),
+    asset!("steps.js", SCRIPT),
     asset!("timeline.js", SCRIPT),
 ];
 

@@ -4,6 +4,7 @@
 import { clone, fieldsOf, setAttr, setHidden, setIcon, setList, setStamp, setText, timesTitle } from "./dom.js";
 import { UNKNOWN, exact, parse, precise } from "./format.js";
 import { elapsed, facts, hops, hostHref, prText, times, updated, web } from "./model.js";
+import { fillSteps } from "./steps.js";
 import { attribute, block, line, members, told } from "./text.js";
 import { fillTimeline, grows } from "./timeline.js";
 
@@ -40,6 +41,7 @@ export function fillPanel(article, build, store, now) {
   const [agent, commit] = hops(build, store);
   setText(f["hop-agent"], agent);
   setText(f["hop-commit"], commit);
+  fillSteps(article, f, build);
   fillMembers(article, f, build);
 }
 

@@ -140,7 +140,14 @@ fn build(i: usize, row: &str, now: Timestamp) -> Build {
         "commit": "0c3571f9a2b44d0e8f7c6b5a4938271605f4e3d2", "coding_agent": null, "model": null,
         "cost_usd": cost, "cost_estimated": cost.map(|_| state == "running"),
         "tokens": cost.map(|_| json!({"input": 1_900_000, "output": 41_000, "cache_read": 1_700_000, "cache_write": null})),
-        "context": null, "todos": null, "agents": null,
+        "context": cost.map(|_| json!({"used": 61_000, "limit": 200_000})),
+        "todos": cost.map(|_| json!([
+            {"text": "Read the failing tests", "state": "completed", "tools": 4},
+            {"text": format!("Mend the parser of {project}, and all that depends on its answer being ordered"), "state": if state == "running" { "in_progress" } else { "completed" }, "tools": 17},
+            {"text": "Run all tests once more", "state": "pending", "tools": 0}])),
+        "agents": cost.map(|usd| json!([
+            {"name": "sdlc_planner", "state": "success", "cost_usd": "0.24176750000000002", "cost_estimated": false, "tokens": {"output": 1832}, "attempts": 1, "tools": {"calls": 9}},
+            {"name": "sdlc_implementor", "state": "running", "cost_usd": usd, "cost_estimated": true, "tokens": {"output": 39_100}, "attempts": 2, "tools": {"calls": 122}}])),
         "tests": (tests > 0).then(|| json!({"passed": 61, "failed": if state == "failed" { 3 } else { 0 }})),
         "decisions": null, "tasks": null,
         "summary": (state == "completed").then(|| json!({"files_created": 12, "files_modified": ["src/main.rs", "README.md"], "success_summary": "Everything works."})),

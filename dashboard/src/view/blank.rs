@@ -6,6 +6,7 @@ use super::facts::Member;
 use super::host::{HostView, Notice, RootView};
 use super::panel::Panel;
 use super::row::Row;
+use super::step::Step;
 use super::timeline::Lane;
 use super::track::Cell;
 
@@ -18,6 +19,7 @@ pub(crate) struct Blank {
     pub(crate) notice: Notice,
     pub(crate) panel: Panel,
     pub(crate) lane: Lane,
+    pub(crate) step: Step,
     pub(crate) member: Member,
     pub(crate) event: EventView,
 }
@@ -35,6 +37,7 @@ impl Blank {
             notice: Notice::default(),
             panel: Panel::blank(),
             lane: Lane::default(),
+            step: Step::blank(),
             member: Member::default(),
             event: EventView::default(),
         }

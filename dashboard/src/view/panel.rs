@@ -6,6 +6,7 @@ use protocol::{Build, BuildState, Timestamp};
 use super::event::EventList;
 use super::facts::{self, Fact, Member};
 use super::stamp::Stamp;
+use super::step::{self, Step};
 use super::timeline::{Lane, Timeline};
 use super::{Moment, is_dormant, link, row};
 use crate::{format, text};
@@ -34,6 +35,9 @@ pub(crate) struct Panel {
     pub(crate) facts: Vec<Fact>,
     pub(crate) times: Vec<Moments>,
     pub(crate) hops: [String; 3],
+    pub(crate) todos: Vec<Step>,
+    pub(crate) todos_done: String,
+    pub(crate) agents: Vec<Step>,
     pub(crate) details: Vec<Member>,
     pub(crate) tests: Vec<Member>,
     pub(crate) summary: Vec<Member>,
@@ -81,6 +85,9 @@ impl Panel {
             facts: facts::facts(build),
             times: times(build),
             hops: hops(build, moment),
+            todos: step::todos(build),
+            todos_done: step::done(build),
+            agents: step::agents(build),
             details: facts::told(&build.facts),
             tests: build.tests.as_ref().map_or_else(Vec::new, facts::members),
             summary: build.summary.as_ref().map_or_else(Vec::new, facts::members),
