@@ -101,6 +101,16 @@ impl Database {
         row.try_get(0).map_err(told)
     }
 
+    /// A text that a query gives.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn text(&self, query: &str) -> Result<String, String> {
+        let client = self.connect().await.map_err(told)?;
+        let row = client.query_one(query, &[]).await.map_err(told)?;
+        row.try_get(0).map_err(told)
+    }
+
     /// Runs statements.
     ///
     /// # Errors

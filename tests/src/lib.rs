@@ -15,6 +15,7 @@ pub mod adw;
 pub mod api;
 mod background;
 pub mod browser;
+pub mod claude;
 pub mod db;
 pub mod disk;
 pub mod fixtures;

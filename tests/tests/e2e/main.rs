@@ -25,6 +25,7 @@ mod promises;
 mod replicas;
 mod runs;
 mod settings;
+mod spent;
 mod stream;
 mod stream_manners;
 mod unread;
