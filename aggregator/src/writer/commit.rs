@@ -90,7 +90,8 @@ pub(crate) fn rows<'a>(
                 key: change.key,
                 seq: seqs.change,
                 completed_seq: seqs.end,
-                body: text(serde_json::to_string(&change.body))?,
+                // Not by way of `change.body`, where an amount of money is a double.
+                body: text(serde_json::to_string(&change.build))?,
             })
         });
     let hosts = hosts.iter().zip(&numbers.hosts).map(|(change, seq)| {
