@@ -106,8 +106,6 @@ fn envelope(payload: &[u8]) -> serde_json::Result<String> {
 pub(crate) struct Change<'a> {
     pub(crate) key: &'a TrackKey,
     pub(crate) build: Build,
-    /// The build as an object; `seq` and `last_updated` are not known yet.
-    pub(crate) body: Map<String, Value>,
     /// From the state last committed to this one; of a new build all that is not null.
     pub(crate) patch: Map<String, Value>,
     /// It ended in this batch.
@@ -279,7 +277,6 @@ impl<'a> Planner<'a> {
             let patch = match before {
                 Some(before) => merge_patch::diff(&object(before), &body),
                 None => body
-                    .clone()
                     .into_iter()
                     .filter(|(_, value)| !value.is_null())
                     .collect(),
@@ -287,7 +284,6 @@ impl<'a> Planner<'a> {
             self.plan.changes.push(Change {
                 key,
                 build,
-                body,
                 patch,
                 ended,
             });

@@ -90,7 +90,7 @@ pub(crate) fn rows<'a>(
                 key: change.key,
                 seq: seqs.change,
                 completed_seq: seqs.end,
-                // Not by way of `change.body`, where an amount of money is a double.
+                // Not by way of a `Value`, where an amount of money is a double.
                 body: text(serde_json::to_string(&change.build))?,
             })
         });
