@@ -1,12 +1,15 @@
 //! The API's reads. `/logs` answers empty until its data exists, and is not in
 //! the API's description until then.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::Uri;
 use protocol::page::{AlertPage, BuildFilter, BuildPage, EventPage, HostPage};
 use protocol::{Build, Host};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::App;
@@ -68,23 +71,33 @@ pub(super) async fn builds(State(app): State<App>, uri: Uri) -> Answer<BuildPage
         (status = 503, description = "The database cannot be reached", body = ErrorBody),
     ),
 )]
-pub(super) async fn build(State(app): State<App>, id: PathText, uri: Uri) -> Answer<Value> {
+pub(super) async fn build(State(app): State<App>, id: PathText, uri: Uri) -> Answer<Members> {
     let params = Params::read(&uri, &["at"])?;
     let Some(at) = params.moment("at")? else {
-        return Ok(Json(json!(find(&app, id).await?)));
+        return Ok(Json(members(&find(&app, id).await?)));
     };
     let id = build_id(id)?;
     match app.ask(history::build_at(&app.store, &id, at)).await? {
         Moment::Was(build) => {
-            let mut build = json!(build);
+            let mut build = members(&build);
             // A moment has no place in the order of changes.
-            build["seq"] = Value::Null;
+            build.insert("seq".to_owned(), RawValue::NULL.to_owned());
             Ok(Json(build))
         }
         Moment::NoBuild => Err(ApiError::build_not_found()),
         Moment::NotYet => Err(ApiError::not_yet()),
         Moment::Forgotten => Err(ApiError::forgotten()),
     }
+}
+
+/// The members of an object as they are spelled. Not a `Value`, where an amount of money is a double.
+type Members = BTreeMap<String, Box<RawValue>>;
+
+fn members(build: &Build) -> Members {
+    // A struct with text keys is always an object.
+    serde_json::to_string(build)
+        .and_then(|text| serde_json::from_str(&text))
+        .unwrap_or_default()
 }
 
 /// What was observed of a build, oldest first.
