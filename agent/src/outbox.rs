@@ -9,7 +9,7 @@ mod sync;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use protocol::presence::OutboxStatus;
 use protocol::{AgentId, Event, Timestamp};
@@ -45,6 +45,9 @@ pub(crate) struct Identity {
     /// Of this start.
     pub(crate) boot: Uuid,
 }
+
+/// Longer work on the outbox is told: a content may come and go meanwhile.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// The outbox of one agent.
 #[derive(Debug)]
@@ -286,12 +289,24 @@ impl Outbox {
         what: Work,
         work: impl FnOnce(&mut Inner) -> Result<T, StoreError>,
     ) -> Result<T, OutboxError> {
+        let asked = Instant::now();
         let mut inner = self.lock();
         if inner.store.is_none() {
             self.reattach(&mut inner)?;
             return Err(OutboxError::Anew);
         }
-        match work(&mut inner) {
+        let waited = asked.elapsed();
+        let done = work(&mut inner);
+        let took = asked.elapsed();
+        if took > SLOW {
+            tracing::warn!(
+                ?what,
+                waited_ms = waited.as_millis(),
+                took_ms = took.as_millis(),
+                "the outbox's disk is slow: states that stood only that long may go unseen"
+            );
+        }
+        match done {
             Ok(done) => {
                 self.works(&mut inner, what);
                 Ok(done)
