@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use async_nats::jetstream::context::PublishAckFuture;
 use harness::fixtures;
 use harness::publisher::Publisher;
 use harness::scale::scale;
@@ -215,6 +216,16 @@ fn is_accounted_for(
 }
 
 /// Publishes the poison, and waits until each message is accounted for; counts fates by kind.
+/// Messages sent before their acknowledgements are awaited: the client holds back the 5,001st.
+const IN_FLIGHT: usize = 1_000;
+
+/// Waits until the stream has what was sent, and notes where.
+async fn settle(sent: &mut Vec<(Toxin, PublishAckFuture)>, placed: &mut Vec<(Toxin, u64)>) {
+    for (toxin, ack) in sent.drain(..) {
+        placed.push((toxin, ack.await.expect("the stream takes it").sequence));
+    }
+}
+
 async fn poisoned(
     system: &System,
     publisher: &mut Publisher,
@@ -228,18 +239,18 @@ async fn poisoned(
     let by_kind = Kind::ALL
         .into_iter()
         .flat_map(|kind| std::iter::repeat_n(kind, scale(0, 1_000)));
-    let mut sent = Vec::new();
+    let (mut sent, mut placed) = (Vec::new(), Vec::new());
     for (n, kind) in mixed.chain(by_kind).enumerate() {
         let toxin = toxin(kind, n, publisher, known);
         let ack = publisher
             .raw_soon(&toxin.subject, toxin.payload.clone())
             .await;
         sent.push((toxin, ack));
+        if sent.len() == IN_FLIGHT {
+            settle(&mut sent, &mut placed).await;
+        }
     }
-    let mut placed = Vec::new();
-    for (toxin, ack) in sent {
-        placed.push((toxin, ack.await.expect("the stream takes it").sequence));
-    }
+    settle(&mut sent, &mut placed).await;
     eventually("every message is accounted for", async || {
         let (letters, rows) = accounts(system).await?;
         let mut fates: BTreeMap<(Kind, &str), usize> = BTreeMap::new();
