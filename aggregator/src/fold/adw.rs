@@ -97,7 +97,7 @@ pub(super) fn content(
         STATE_FILE => state(run, document, at),
         PHASES_FILE => completed_phases(run, document, at),
         ERROR_FILE => error_log(run, event, document, at),
-        _ if calls::is_call(event) => calls::content(run, event, document, at),
+        _ if event.is_call() => calls::content(run, event, document, at),
         _ if stream_json::is_digest(document) => {
             // The main tree and the worktree have files of the same names.
             let file = format!("{}/{}", event.path, event.file);
@@ -133,7 +133,7 @@ fn restarts(run: &Run, event: &Event, document: &Map<String, Value>) -> bool {
     let known = &run.build.fields;
     match (run.build.ended_at, file_name(event)) {
         (Some(ended), _) if moment(event) <= ended => false,
-        (Some(_), _) if calls::is_call(event) => calls::starts(document),
+        (Some(_), _) if event.is_call() => calls::starts(document),
         (Some(_), STATE_FILE) => {
             event.recreated
                 || fields::is_reset(known, document)
@@ -167,7 +167,7 @@ fn see(run: &mut Run, event: &Event, document: &Map<String, Value>, at: Timestam
         run.build.session_id = id(event).map(str::to_owned).or_else(told);
     }
     // A call knows of no project: where the files lie counts.
-    if !calls::is_call(event) {
+    if !event.is_call() {
         run.build.project.clone_from(&event.project);
         run.build.root.clone_from(&event.root);
         run.build.path.clone_from(&event.path);

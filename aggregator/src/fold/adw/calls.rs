@@ -16,11 +16,6 @@ const LOGS: &str = "task_logs";
 /// Phases whose task logs are kept: six times as many as there are.
 const MAX_LOGS: usize = 64;
 
-/// Whether the content came by a call.
-pub(super) fn is_call(event: &Event) -> bool {
-    event.file.starts_with("http/")
-}
-
 /// Whether a call says that a phase starts.
 pub(super) fn starts(document: &Map<String, Value>) -> bool {
     phase(document).is_some()
