@@ -10,6 +10,7 @@ pub mod frame;
 pub mod fuzz;
 pub mod host;
 pub mod json;
+pub mod mapping;
 pub mod merge_patch;
 pub mod money;
 pub mod page;

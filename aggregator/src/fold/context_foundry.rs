@@ -3,11 +3,13 @@
 //! the end. Vocabulary and oddities were counted in its committed files and in
 //! all versions of its prompts; the words are open, so unknown ones mean "running".
 
+use protocol::mapping::FOUNDRY_PHASE;
 use protocol::{Build, BuildState, Event, PhaseState};
 use serde_json::{Map, Value, json};
 
 use super::phases;
 use super::run::{EndedBy, Run, moment};
+use super::told;
 use super::track::Track;
 use super::value::{PhaseNumber, count, cut, name, names, sentence, web_address};
 
@@ -73,13 +75,10 @@ fn bare(word: &str) -> String {
 }
 
 fn meaning(status: &str) -> Meaning {
-    match bare(status).as_str() {
-        "failed" | "testsfailedmaxiterations" => Meaning::Ends(BuildState::Failed),
-        "cancelled" | "canceled" | "aborted" => Meaning::Ends(BuildState::Cancelled),
-        "completed" | "complete" | "success" | "done" => Meaning::PhaseCompleted,
-        "queued" | "pending" => Meaning::Goes(BuildState::Queued),
-        "waiting" | "waitingforinput" | "blocked" | "paused" => Meaning::Goes(BuildState::Waiting),
-        _ => Meaning::Goes(BuildState::Running),
+    match FOUNDRY_PHASE.words.of(status) {
+        Some(word) if word.ends => Meaning::Ends(word.state),
+        Some(word) if word.state == BuildState::Completed => Meaning::PhaseCompleted,
+        word => Meaning::Goes(word.map_or(BuildState::Running, |word| word.state)),
     }
 }
 
@@ -159,23 +158,10 @@ fn is_last_phase(phase: &str) -> bool {
 fn take_over(run: &mut Run, document: &Map<String, Value>) {
     run.merge_fields(document);
     run.summary_only = false;
-    let build = &mut run.build;
-    let keep = |known: &mut Option<String>, new: Option<String>| {
-        if new.is_some() {
-            *known = new;
-        }
-    };
-    keep(&mut build.session_id, name(document, "session_id"));
-    keep(&mut build.phase, name(document, "current_phase"));
-    keep(&mut build.phase_number, name(document, "phase_number"));
-    keep(&mut build.status, name(document, "status"));
-    keep(&mut build.detail, sentence(document, "progress_detail"));
-    keep(
-        &mut build.error,
-        sentence(document, "error").or_else(|| sentence(document, "error_message")),
-    );
-    if let Some(iteration) = count(document, "test_iteration") {
-        build.test_iteration = Some(iteration);
+    let told = FOUNDRY_PHASE.apply_to(document).told;
+    told::take_over(&mut run.build, &told);
+    if let Some(phase) = name(&told, "phase") {
+        run.build.phase = Some(phase);
     }
     if let Some(number) = name(document, "phase_number").and_then(|text| PhaseNumber::parse(&text))
     {

@@ -16,6 +16,7 @@ mod reported;
 mod run;
 mod silence;
 mod stream_json;
+mod told;
 mod track;
 mod unknown_producer;
 mod value;

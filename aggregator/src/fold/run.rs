@@ -42,6 +42,9 @@ pub(super) struct Run {
     /// What its stream-JSON files say.
     #[serde(default, skip_serializing_if = "Streams::is_empty")]
     pub(super) streams: Streams,
+    /// The file that told last how the build stands, and its time, where a project may have several such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) told_by: Option<(Timestamp, String)>,
     said: BuildState,
     reason: Option<String>,
 }
@@ -122,6 +125,7 @@ impl Run {
             summary_only: false,
             adw: adw::Memory::default(),
             streams: Streams::default(),
+            told_by: None,
             said: BuildState::Unknown,
             reason: None,
         }

@@ -2,6 +2,7 @@
 //! place, in any case; phases have numbers, and the seventh has two names.
 
 use protocol::BuildState;
+use protocol::mapping::ADW_STATE;
 
 /// Every phase of a whole workflow, in order.
 pub(super) const PHASES: [&str; 10] = [
@@ -66,15 +67,8 @@ pub(super) fn runs_every_phase(template: &str) -> bool {
 
 /// What a status word means. Unknown words mean that it works.
 pub(super) fn state(word: &str) -> BuildState {
-    match word.trim().to_lowercase().as_str() {
-        "completed" | "complete" | "success" | "succeeded" | "done" => BuildState::Completed,
-        "failed" | "error" | "errored" => BuildState::Failed,
-        "cancelled" | "canceled" | "aborted" => BuildState::Cancelled,
-        "queued" | "ready" | "pending" | "planned" => BuildState::Queued,
-        "paused" | "blocked" | "waiting" => BuildState::Waiting,
-        "unknown" => BuildState::Unknown,
-        _ => BuildState::Running,
-    }
+    let meaning = ADW_STATE.words.of(word);
+    meaning.map_or(BuildState::Running, |meaning| meaning.state)
 }
 
 #[cfg(test)]
