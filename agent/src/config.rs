@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use crate::producer::Custom;
 pub use crate::prune::Prune;
 
 /// Longest host name, bytes: the limit of Linux.
@@ -35,6 +36,8 @@ pub struct Config {
     pub prune: Prune,
     /// Directories deeper below a root are not walked.
     pub max_depth: usize,
+    /// Producers that the configuration names.
+    pub producers: Custom,
 }
 
 /// A NATS server and how to log in.
@@ -103,6 +106,7 @@ impl Config {
             outbox_max: OUTBOX_MAX,
             prune: Prune::default(),
             max_depth: MAX_DEPTH,
+            producers: Custom::default(),
         }
     }
 
@@ -148,6 +152,7 @@ impl Config {
                 "1 to 512",
             ));
         }
+        self.producers.check_walked(&self.prune)?;
         Ok(self)
     }
 }

@@ -18,6 +18,7 @@ pub mod logging;
 mod mailbox;
 mod nats;
 mod outbox;
+mod phase_log;
 mod pipeline;
 mod presence;
 mod producer;
@@ -28,6 +29,7 @@ mod schedule;
 pub mod settings;
 mod state_dir;
 mod stream_json;
+mod tail;
 mod watches;
 
 use std::sync::Arc;
@@ -45,6 +47,7 @@ use nats::Link;
 use outbox::Outbox;
 use pipeline::Setup;
 use presence::Herald;
+pub use producer::Custom;
 use producer::Producers;
 use roots::Roots;
 use state_dir::StateDir;
@@ -87,7 +90,7 @@ pub async fn run(
     let setup = Setup {
         host: config.host.clone(),
         roots: Roots::new(&config.watch, settings::home().as_deref()),
-        producers: Producers::built_in(),
+        producers: Producers::with(&config.producers),
         prune: config.prune,
         max_depth: config.max_depth,
         state_dir: config.state_dir.clone(),

@@ -1,16 +1,21 @@
 //! What the producers write and where: a table of file patterns relative to a
 //! project's directory. `built_in` holds the producers the agent knows without
 //! being told; a new one is a few rows there, and nothing else in the agent.
+//! `custom` reads those that the configuration names.
 
 mod built_in;
+mod custom;
 mod pattern;
+mod reading;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use protocol::ProjectToken;
+use protocol::mapping::Mapping;
 
+pub use custom::Custom;
 pub(crate) use pattern::Pattern;
 
 /// One kind of file that a producer writes.
@@ -28,7 +33,9 @@ pub(crate) struct Source {
     pub(crate) identity: Identity,
     /// Top-level keys that the producer changes without meaning anything by it.
     pub(crate) volatile: Vec<String>,
-    /// A file that must be beside it, where its own name is anybody's.
+    /// What its members mean, where the configuration says so; shipped beside the document.
+    pub(crate) mapping: Option<Arc<Mapping>>,
+    /// A file that must be beside it (or beside its directory: `../name`), where its own name is anybody's.
     pub(crate) beside: Option<String>,
     /// So many leading components of the pattern are a working tree of its own
     /// inside the project (`trees/{id}`), whose branch is the build's.
@@ -45,6 +52,10 @@ pub(crate) enum Format {
     Stream,
     /// Text, which stays on the host: its size alone is shipped, as `{"bytes":n}`.
     Text,
+    /// JSON lines of which the last whole one is the state.
+    Lines,
+    /// JSON lines of a workflow's phases: shipped as a digest of its figures.
+    PhaseLog,
 }
 
 /// What a file is for.
@@ -65,6 +76,9 @@ pub(crate) enum Identity {
     Project,
     /// The producer's own id, `{id}` in the pattern: the same build wherever its files lie.
     Id,
+    /// Its name and the project's path, and `{id}` where the pattern has it: a
+    /// producer that the agent was told of may share the project with another.
+    Named,
 }
 
 /// Every kind of file that is watched for.
@@ -88,6 +102,13 @@ impl Producers {
     /// Those the agent knows without being told.
     pub(crate) fn built_in() -> Self {
         Self::new(built_in::sources())
+    }
+
+    /// Those, and the ones that the configuration names.
+    pub(crate) fn with(custom: &Custom) -> Self {
+        let mut sources = built_in::sources();
+        sources.extend(custom.sources().iter().cloned());
+        Self::new(sources)
     }
 
     /// A table of one's own. Of two patterns that fit, the longer says more
@@ -170,6 +191,14 @@ impl Spec {
     pub(crate) fn token(&self) -> ProjectToken {
         match (self.source.identity, &self.id) {
             (Identity::Id, Some(id)) => ProjectToken::of_id(&self.source.producer, id),
+            (Identity::Named, id) => {
+                let project = self.project.to_string_lossy();
+                let whole = match id {
+                    Some(id) => format!("{project}\n{id}"),
+                    None => project.into_owned(),
+                };
+                ProjectToken::of_id(&self.source.producer, &whole)
+            }
             _ => ProjectToken::of(&self.project),
         }
     }
@@ -182,15 +211,6 @@ impl Spec {
             true => self.project.clone(),
             false => self.project.join(within),
         }
-    }
-}
-
-impl Source {
-    /// Whether what must be beside this file is there.
-    pub(crate) fn is_accompanied(&self, exists: impl FnOnce(&OsStr) -> bool) -> bool {
-        self.beside
-            .as_deref()
-            .is_none_or(|name| exists(OsStr::new(name)))
     }
 }
 

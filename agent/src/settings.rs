@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use serde::Deserialize;
 
-use crate::config::{BadSetting, Config, MAX_DEPTH, NatsTarget, OUTBOX_MAX, Prune};
+use crate::config::{BadSetting, Config, Custom, MAX_DEPTH, NatsTarget, OUTBOX_MAX, Prune};
 use crate::nats::password_from;
 
 /// Where NATS is unless told.
@@ -81,6 +81,8 @@ struct File {
     max_depth: Option<Number>,
     log: Option<String>,
     log_format: Option<String>,
+    #[serde(default)]
+    producer: Vec<toml::Table>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -194,7 +196,9 @@ fn config(args: Args, file: File) -> Result<Config, BadSetting> {
             rustix::process::geteuid().is_root(),
         )?,
     };
+    let producers = Custom::read(&file.producer)?;
     let mut config = Config::new(&host, watch(args.watch, file.watch), nats, state_dir);
+    config.producers = producers;
     let outbox_max = set_text(args.outbox_max).or(file.outbox_max.map(Number::text));
     config.outbox_max = match outbox_max {
         Some(text) => size(&text).ok_or_else(|| {

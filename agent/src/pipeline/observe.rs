@@ -1,15 +1,14 @@
 //! Reading one state file and saying what was seen: nothing new, a sign of
 //! life, or an event, which goes into the outbox with what is now known.
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use protocol::event::{EVENT_VERSION, MAX_DOCUMENT_BYTES, MAX_TEXT_BYTES};
-use protocol::{ContentHash, Document, Event, EventKind, Timestamp, Unreadable, UnreadableReason};
+use protocol::event::{EVENT_VERSION, MAX_TEXT_BYTES};
+use protocol::{Event, EventKind, Timestamp, Unreadable, UnreadableReason};
 use serde_json::value::RawValue;
 
 use super::problem::Problem;
@@ -18,7 +17,7 @@ use crate::beneath::{Beneath, Meta, ReadError, Reading};
 use crate::change::{self, Content, Known, Verdict};
 use crate::git;
 use crate::outbox::OutboxError;
-use crate::producer::{Format, Role, Source, Spec};
+use crate::producer::{Format, Role, Spec};
 use crate::schedule::Patience;
 use crate::stream_json::Turn;
 
@@ -44,8 +43,8 @@ pub(super) struct Look<'a> {
 
 /// What a file gave.
 enum Given {
-    /// All of its content.
-    Whole(Reading),
+    /// All of its content; none while it says nothing yet.
+    Whole(Option<Reading>),
     /// Its next lines, which are added up already.
     More(Turn),
 }
@@ -99,11 +98,12 @@ impl Pipeline {
         };
         let relative = path.strip_prefix(&root.path).unwrap_or(path);
         let beneath = Beneath::open(&root.path);
+        tracked.grows = spec.source.grows();
         let read = match &beneath {
             Ok(beneath) if spec.source.format == Format::Stream => self
                 .read_on(beneath, relative, path, tracked)?
                 .map(Given::More),
-            Ok(beneath) => read(beneath, relative, &spec.source).map(Given::Whole),
+            Ok(beneath) => spec.source.read(beneath, relative).map(Given::Whole),
             Err(error) => Err(root_error(error)),
         };
         // The root may be inside of the project.
@@ -123,8 +123,13 @@ impl Pipeline {
             now,
         };
         match read {
-            Ok(Given::Whole(reading)) => self.readable(&look, tracked, &reading),
+            Ok(Given::Whole(Some(reading))) => self.readable(&look, tracked, &reading),
             Ok(Given::More(turn)) => self.grown(&look, tracked, turn),
+            Ok(Given::Whole(None)) => {
+                tracked.schedule.settled();
+                tracked.vanished_at = None;
+                Ok(())
+            }
             // The whole root is away, perhaps unmounted: its presence says so, and no file was deleted.
             Err(ReadError::Missing) if beneath.is_err() && !tracked.deleted => {
                 tracked.schedule.settled();
@@ -145,10 +150,11 @@ impl Pipeline {
         tracked: &mut Tracked,
         reading: &Reading,
     ) -> Result<(), OutboxError> {
-        let raw = ContentHash::of(&reading.bytes);
+        let source = &look.spec.source;
+        let raw = source.raw(&reading.bytes);
         let known = tracked.known.as_ref();
         let unchanged = known.filter(|known| known.raw == Some(raw));
-        let parse = || Document::parse(&reading.bytes, &look.spec.source.volatile);
+        let parse = || source.document(&reading.bytes);
         let (hash, document) = match unchanged.and_then(|known| known.hash) {
             // The same bytes have the same meaning; parsing is put off until it is needed.
             Some(hash) => (hash, None),
@@ -358,23 +364,6 @@ impl Pipeline {
             git: look
                 .beneath
                 .and_then(|beneath| git::of_project(beneath, look.root_path, &look.tree)),
-        }
-    }
-}
-
-/// Reads a producer's file in its format.
-fn read(beneath: &Beneath, relative: &Path, source: &Source) -> Result<Reading, ReadError> {
-    let exists = |name: &OsStr| beneath.meta(&relative.with_file_name(name)).is_some();
-    if !source.is_accompanied(exists) {
-        // Somebody else's file of that name.
-        return Err(ReadError::Missing);
-    }
-    match source.format {
-        Format::Json | Format::Stream => beneath.read(relative, MAX_DOCUMENT_BYTES),
-        Format::Text => {
-            let meta = beneath.look(relative)?;
-            let bytes = format!("{{\"bytes\":{}}}", meta.size).into_bytes();
-            Ok(Reading { bytes, meta })
         }
     }
 }

@@ -12,7 +12,7 @@ const ADW: &str = "adw";
 
 /// Of one directory's files the first is read first. ADW's lie in the main
 /// tree, and once more in the worktree (`trees/{id}`) where most phases run.
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 14] = [
     (
         FOUNDRY,
         Identity::Project,
@@ -58,6 +58,27 @@ const ROWS: [Row; 10] = [
     (
         ADW,
         Identity::Id,
+        "trees/{id}/agents/{id}/*/execution.log",
+        Format::Text,
+        Role::Part,
+    ),
+    (
+        ADW,
+        Identity::Id,
+        "trees/{id}/logs/structured/workflow_{id}.jsonl",
+        Format::PhaseLog,
+        Role::Part,
+    ),
+    (
+        ADW,
+        Identity::Id,
+        "logs/structured/workflow_{id}.jsonl",
+        Format::PhaseLog,
+        Role::Part,
+    ),
+    (
+        ADW,
+        Identity::Id,
         "agents/{id}/adw_state.json",
         Format::Json,
         Role::Part,
@@ -83,23 +104,47 @@ const ROWS: [Row; 10] = [
         Format::Stream,
         Role::Part,
     ),
+    (
+        ADW,
+        Identity::Id,
+        "agents/{id}/*/execution.log",
+        Format::Text,
+        Role::Part,
+    ),
 ];
 
 /// Rewritten with each state, and no change of it by itself.
 const VOLATILE: &str = "last_updated";
 
+/// A log that grows all the time: that it is there is news, its size only a sign of life.
+const GROWING_LOG: &str = "execution.log";
+/// What is shipped of it.
+const SIZE: &str = "bytes";
+
 /// Files whose names are anybody's, and what must be beside them.
-const ACCOMPANIED: [(&str, &str); 1] = [("error.log", "adw_state.json")];
+const ACCOMPANIED: [(&str, &str); 2] = [
+    ("error.log", "adw_state.json"),
+    (GROWING_LOG, "../adw_state.json"),
+];
 
 /// The table as the agent uses it.
 pub(super) fn sources() -> Vec<Source> {
     ROWS.into_iter().filter_map(source).collect()
 }
 
+/// The names of these producers, some more than once.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    ROWS.into_iter().map(|(producer, ..)| producer)
+}
+
 fn source((producer, identity, pattern, format, role): Row) -> Option<Source> {
     let beside = ACCOMPANIED
         .into_iter()
         .find(|(file, _)| pattern.ends_with(file));
+    let volatile = match pattern.ends_with(GROWING_LOG) {
+        true => SIZE,
+        false => VOLATILE,
+    };
     Some(Source {
         producer: Arc::from(producer),
         // A row that is no pattern is found by the test below.
@@ -107,7 +152,8 @@ fn source((producer, identity, pattern, format, role): Row) -> Option<Source> {
         format,
         role,
         identity,
-        volatile: vec![VOLATILE.to_owned()],
+        volatile: vec![volatile.to_owned()],
+        mapping: None,
         beside: beside.map(|(_, beside)| beside.to_owned()),
         tree: if pattern.starts_with("trees/{id}/") {
             2

@@ -1,7 +1,9 @@
 //! A file's place relative to a project: components with `*` for any text and
-//! `{id}` for the producer's own id. Matched against the end of a path. Pure.
+//! `{id}` for the producer's own id. Matched against the end of a path, so that
+//! the project's directory is what stands before it. Pure.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::iter;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -25,6 +27,8 @@ enum Part {
         /// The text is the producer's own id.
         id: bool,
     },
+    /// Texts between several pieces, of which the first begins and the last ends the name.
+    Several(Vec<String>),
 }
 
 /// A path that fits.
@@ -40,9 +44,12 @@ pub(crate) enum BadPattern {
     /// Empty, absolute, or with a component that is empty, `.` or `..`.
     #[error("it must be a relative path of plain names")]
     NotRelative,
-    /// Two wildcards in one component.
+    /// A component with `{id}` and another wildcard: it could be cut in several ways.
     #[error("{0:?} has more than one of * and {{id}}")]
     TwoInOne(String),
+    /// What other tools read as a pattern and is none here.
+    #[error("{0:?} is no name: only * and {{id}} stand for any text, each within one component")]
+    OtherPattern(String),
 }
 
 impl Pattern {
@@ -86,9 +93,20 @@ impl Pattern {
     pub(crate) fn fixed(&self) -> Option<PathBuf> {
         let name = |part: &Part| match part {
             Part::Name(name) => Some(name.clone()),
-            Part::Some { .. } => None,
+            Part::Some { .. } | Part::Several(_) => None,
         };
         self.0.iter().map(name).collect()
+    }
+
+    /// The directories on the way to the file, as far as they have no wildcard.
+    pub(crate) fn named_dirs(&self) -> Vec<&str> {
+        let above = self.0.iter().take(self.0.len().saturating_sub(1));
+        above
+            .map_while(|part| match part {
+                Part::Name(name) => Some(name.as_str()),
+                Part::Some { .. } | Part::Several(_) => None,
+            })
+            .collect()
     }
 
     /// `names` from the last component upwards.
@@ -107,6 +125,23 @@ impl Pattern {
     }
 }
 
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, part) in self.0.iter().enumerate() {
+            let slash = if place > 0 { "/" } else { "" };
+            match part {
+                Part::Name(name) => write!(f, "{slash}{name}")?,
+                Part::Some { before, after, id } => {
+                    let wild = if *id { ID } else { "*" };
+                    write!(f, "{slash}{before}{wild}{after}")?;
+                }
+                Part::Several(pieces) => write!(f, "{slash}{}", pieces.join("*"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The names on a path, the last first.
 fn upwards(path: &Path) -> impl Iterator<Item = &OsStr> {
     path.components().rev().map_while(|part| match part {
@@ -120,6 +155,10 @@ impl Part {
         if matches!(text, "" | "." | "..") {
             return Err(BadPattern::NotRelative);
         }
+        if text.contains("**") || text.contains(['?', '[', ']']) || text.contains(char::is_control)
+        {
+            return Err(BadPattern::OtherPattern(text.to_owned()));
+        }
         let (id, split) = match text.split_once(ID) {
             Some(split) => (true, Some(split)),
             None => (false, text.split_once('*')),
@@ -127,10 +166,11 @@ impl Part {
         let Some((before, after)) = split else {
             return Ok(Self::Name(text.to_owned()));
         };
-        if [before, after]
-            .iter()
-            .any(|rest| rest.contains('*') || rest.contains(ID))
-        {
+        let wild = |text: &str| text.contains('*') || text.contains(ID);
+        if !id && !wild(before) && after.contains('*') && !after.contains(ID) {
+            return Ok(Self::Several(text.split('*').map(str::to_owned).collect()));
+        }
+        if wild(before) || wild(after) {
             return Err(BadPattern::TwoInOne(text.to_owned()));
         }
         Ok(Self::Some {
@@ -144,6 +184,7 @@ impl Part {
     fn fits<'a>(&self, name: &'a OsStr) -> Option<Option<&'a str>> {
         match self {
             Self::Name(expected) => (name == OsStr::new(expected)).then_some(None),
+            Self::Several(pieces) => fits_several(pieces, name.as_bytes()).then_some(None),
             Self::Some { before, after, id } => {
                 let rest = name.as_bytes().strip_prefix(before.as_bytes())?;
                 let text = rest.strip_suffix(after.as_bytes())?;
@@ -157,6 +198,26 @@ impl Part {
             }
         }
     }
+}
+
+/// Whether a name is these pieces with some text between each two.
+fn fits_several(pieces: &[String], name: &[u8]) -> bool {
+    let [first, middle @ .., last] = pieces else {
+        return false;
+    };
+    if first.is_empty() && name.starts_with(b".") {
+        return false;
+    }
+    let Some(mut rest) = name.strip_prefix(first.as_bytes()) else {
+        return false;
+    };
+    for piece in middle {
+        // Some text is at least one byte.
+        let found = (1..rest.len()).find(|at| rest[*at..].starts_with(piece.as_bytes()));
+        let Some(at) = found else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.len() > last.len() && rest.ends_with(last.as_bytes())
 }
 
 #[cfg(test)]
@@ -223,8 +284,31 @@ mod tests {
         for text in ["", "/abs", "a//b", "../b", "a/./b"] {
             assert_eq!(Pattern::parse(text), Err(BadPattern::NotRelative), "{text}");
         }
-        for text in ["a/*x*", "{id}*", "{id}{id}"] {
+        for text in ["{id}*", "{id}{id}", "a*{id}"] {
             assert!(matches!(Pattern::parse(text), Err(BadPattern::TwoInOne(_))));
         }
+        for text in ["a/**/b", "b?", "[ab].json"] {
+            assert!(matches!(
+                Pattern::parse(text),
+                Err(BadPattern::OtherPattern(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn several_texts_may_stand_in_one_name() {
+        let runs = "logs/run-*-of-*.jsonl";
+        for fits in ["logs/run-1-of-2.jsonl", "logs/run-a-of-b-of-c.jsonl"] {
+            assert_eq!(id(runs, fits), Some(None), "{fits}");
+        }
+        for other in [
+            "run--of-2.jsonl",
+            "run-1-of-.jsonl",
+            "run-1.jsonl",
+            "run-1-of-2.json",
+        ] {
+            assert_eq!(id(runs, &format!("logs/{other}")), None, "{other}");
+        }
+        assert_eq!(id("*a*", ".bac"), None);
     }
 }

@@ -65,6 +65,14 @@ fn directories_on_the_way_are_known_and_only_hidden_ones_are_owned() {
 fn an_error_log_is_a_workflows_only_beside_its_state() {
     let spec = spec("/p", "/p/agents/1f/error.log").unwrap();
     assert_eq!(spec.source.format, Format::Text);
-    assert!(!spec.source.is_accompanied(|_| false));
-    assert!(spec.source.is_accompanied(|name| name == "adw_state.json"));
+    let beside = |source: &Source, file: &str, there: &str| {
+        source.is_accompanied(|path| path == Path::new(there), Path::new(file))
+    };
+    let (log, state) = ("agents/1f/error.log", "agents/1f/adw_state.json");
+    assert!(beside(&spec.source, log, state) && !beside(&spec.source, log, "x"));
+    let (log, spec) = (
+        "agents/1f/adw_plan_iso/execution.log",
+        self::spec("/p", "/p/agents/1f/ops/execution.log").unwrap(),
+    );
+    assert!(beside(&spec.source, log, state) && !beside(&spec.source, log, "adw_state.json"));
 }
