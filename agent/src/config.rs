@@ -158,7 +158,7 @@ impl Config {
 }
 
 /// Makes a path absolute by names, `.` and `..` resolved; symbolic links stay.
-fn absolute(setting: &str, path: &Path) -> Result<PathBuf, BadSetting> {
+pub(crate) fn absolute(setting: &str, path: &Path) -> Result<PathBuf, BadSetting> {
     let bad = || BadSetting::new(setting, path, "a path");
     let path = std::path::absolute(path).map_err(|_| bad())?;
     let mut out = PathBuf::new();

@@ -9,6 +9,7 @@ mod agenda;
 mod beneath;
 mod board;
 mod change;
+pub mod check;
 pub mod config;
 mod filesystem;
 mod git;

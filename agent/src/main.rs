@@ -3,7 +3,10 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use agent::settings::{self, NoSettings};
+use std::path::Path;
+
+use agent::check::Setting;
+use agent::settings::{self, Command, NoSettings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -13,15 +16,17 @@ const BAD_SETTING: u8 = 64;
 
 fn main() -> ExitCode {
     let (config, log) = match settings::read(std::env::args_os()) {
-        Ok(settings) => settings,
+        Ok(Command::Watch(config, log)) => (*config, log),
+        Ok(Command::Check {
+            file,
+            json,
+            setting,
+        }) => return check(&file, json, &setting),
         Err(NoSettings::Asked(text)) => {
             let _ = write!(std::io::stdout(), "{text}");
             return ExitCode::SUCCESS;
         }
-        Err(NoSettings::Bad(sentence)) => {
-            let _ = writeln!(std::io::stderr(), "phaseline-agent: {sentence}");
-            return ExitCode::from(BAD_SETTING);
-        }
+        Err(NoSettings::Bad(sentence)) => return refused(&sentence),
     };
     agent::logging::start(&log);
     // One thread: the agent waits nearly all of its life.
@@ -34,6 +39,25 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn refused(sentence: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "phaseline-agent: {sentence}");
+    ExitCode::from(BAD_SETTING)
+}
+
+/// Says what a file becomes.
+fn check(file: &Path, json: bool, setting: &Setting) -> ExitCode {
+    let report = match agent::check::check(file, setting) {
+        Ok(report) => report,
+        Err(bad) => return refused(&bad.to_string()),
+    };
+    let text = match json {
+        true => report.json() + "\n",
+        false => report.text(),
+    };
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::from(u8::from(!report.warnings.is_empty()))
 }
 
 async fn run(config: agent::Config) -> anyhow::Result<()> {

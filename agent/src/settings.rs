@@ -4,10 +4,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde::Deserialize;
 
-use crate::config::{BadSetting, Config, Custom, MAX_DEPTH, NatsTarget, OUTBOX_MAX, Prune};
+use crate::check::Setting;
+use crate::config::{self, BadSetting, Config, Custom, MAX_DEPTH, NatsTarget, OUTBOX_MAX, Prune};
 use crate::nats::password_from;
 
 /// Where NATS is unless told.
@@ -23,7 +24,7 @@ const NATS_URL: &str = "nats://127.0.0.1:4222";
 )]
 struct Args {
     /// TOML file with settings
-    #[arg(long, value_name = "FILE", env = "PHASELINE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "PHASELINE_CONFIG", global = true)]
     config: Option<PathBuf>,
     /// Address of the NATS server; several separated by commas [default: nats://127.0.0.1:4222]
     #[arg(
@@ -40,10 +41,10 @@ struct Args {
     #[arg(long, value_name = "FILE", env = "PHASELINE_NATS_PASSWORD_FILE")]
     nats_password_file: Option<PathBuf>,
     /// Name of this host, 1 to 64 bytes [default: the machine's host name]
-    #[arg(long, value_name = "NAME", env = "PHASELINE_HOST")]
+    #[arg(long, value_name = "NAME", env = "PHASELINE_HOST", global = true)]
     host: Option<String>,
     /// Directories to watch, separated by `:` [default: the current directory]
-    #[arg(long, value_name = "DIRS", env = "PHASELINE_WATCH")]
+    #[arg(long, value_name = "DIRS", env = "PHASELINE_WATCH", global = true)]
     watch: Option<OsString>,
     /// Directory of the outbox; one agent at a time [default: $XDG_STATE_HOME/phaseline]
     #[arg(long, value_name = "DIR", env = "PHASELINE_STATE_DIR")]
@@ -53,7 +54,7 @@ struct Args {
     outbox_max: Option<String>,
     /// Names of directories that are not walked, separated by commas; replaces the built-in list.
     /// `project:NAME` leaves NAME out inside projects only
-    #[arg(long, value_name = "NAMES", env = "PHASELINE_PRUNE")]
+    #[arg(long, value_name = "NAMES", env = "PHASELINE_PRUNE", global = true)]
     prune: Option<String>,
     /// Directories deeper below a watched one are not walked [default: 32]
     #[arg(long, value_name = "N", env = "PHASELINE_MAX_DEPTH")]
@@ -64,6 +65,39 @@ struct Args {
     /// `text` for people or `json` for machines [default: text]
     #[arg(long, value_name = "FORMAT", env = "PHASELINE_LOG_FORMAT")]
     log_format: Option<String>,
+    #[command(subcommand)]
+    command: Option<Sub>,
+}
+
+/// What to do instead of watching.
+#[derive(Debug, Clone, Subcommand)]
+enum Sub {
+    /// Says what a producer's file becomes: whose it is, its build, its fields and its state. Starts
+    /// nothing. Code 0: fine, 1: with warnings, 64: it cannot be said
+    Check {
+        /// The producer's file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// JSON for machines
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What the program was started for.
+#[derive(Debug)]
+pub enum Command {
+    /// To watch.
+    Watch(Box<Config>, LogSettings),
+    /// To say what a file becomes.
+    Check {
+        /// The file, absolute.
+        file: PathBuf,
+        /// For machines.
+        json: bool,
+        /// What is watched for.
+        setting: Box<Setting>,
+    },
 }
 
 /// The file's keys.
@@ -123,12 +157,12 @@ impl From<BadSetting> for NoSettings {
     }
 }
 
-/// Reads the settings from these arguments, the environment and the file.
+/// Reads what to do from these arguments, the environment and the file.
 ///
 /// # Errors
 /// See [`NoSettings`].
-pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<(Config, LogSettings), NoSettings> {
-    let args = Args::command()
+pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, NoSettings> {
+    let mut args = Args::command()
         .try_get_matches_from(args)
         .and_then(|matches| Args::from_arg_matches(&matches))
         .map_err(|error| match error.kind() {
@@ -137,12 +171,62 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<(Config, LogSett
             }
             _ => NoSettings::Bad(first_sentence(&error)),
         })?;
-    let file = match set(args.config.clone()) {
+    let settings = match set(args.config.clone()) {
         Some(path) => read_file(&path)?,
         None => File::default(),
     };
-    let log = log_settings(&args, &file)?;
-    Ok((config(args, file)?.checked()?, log))
+    if let Some(Sub::Check { file, json }) = args.command.take() {
+        return Ok(Command::Check {
+            file: config::absolute("FILE", &file)?,
+            json,
+            setting: Box::new(check_setting(args, settings)?),
+        });
+    }
+    let log = log_settings(&args, &settings)?;
+    let config = config(args, settings)?.checked()?;
+    Ok(Command::Watch(Box::new(config), log))
+}
+
+/// What `check` needs; nothing that only a running agent does.
+fn check_setting(args: Args, file: File) -> Result<Setting, BadSetting> {
+    let is_told = args.watch.as_ref().is_some_and(|list| !list.is_empty()) || file.watch.is_some();
+    let watch = watch(args.watch, file.watch);
+    let watch: Result<Vec<PathBuf>, BadSetting> = watch
+        .iter()
+        .map(|path| config::absolute("PHASELINE_WATCH", path))
+        .collect();
+    let prune = prune(args.prune, file.prune)?;
+    let producers = Custom::read(&file.producer)?;
+    producers.check_walked(&prune)?;
+    Ok(Setting {
+        host: host(args.host, file.host),
+        watch: Some(watch?).filter(|_| is_told),
+        prune,
+        producers,
+    })
+}
+
+fn host(flag: Option<String>, file: Option<String>) -> String {
+    match set_text(flag).or(set_text(file)) {
+        Some(host) => host,
+        None => rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+    }
+}
+
+fn prune(flag: Option<String>, file: Option<OneOrMany>) -> Result<Prune, BadSetting> {
+    match set_text(flag).or(file.map(|names| names.join(","))) {
+        None => Ok(Prune::default()),
+        Some(list) => Prune::parse(&list).map_err(|entry| {
+            BadSetting::new(
+                "PHASELINE_PRUNE",
+                entry,
+                "names of directories such as node_modules, go/pkg or project:target, no patterns and no whole paths",
+            )
+        }),
+    }
 }
 
 fn first_sentence(error: &clap::Error) -> String {
@@ -167,13 +251,7 @@ fn read_file(path: &Path) -> Result<File, BadSetting> {
 }
 
 fn config(args: Args, file: File) -> Result<Config, BadSetting> {
-    let host = match set_text(args.host).or(set_text(file.host)) {
-        Some(host) => host,
-        None => rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned(),
-    };
+    let host = host(args.host, file.host);
     let password = match set(args.nats_password_file).or(set(file.nats_password_file)) {
         Some(path) => Some(password_from(&path).map_err(|error| BadSetting {
             setting: "PHASELINE_NATS_PASSWORD_FILE".into(),
@@ -213,16 +291,7 @@ fn config(args: Args, file: File) -> Result<Config, BadSetting> {
             .map_err(|_| BadSetting::new("PHASELINE_MAX_DEPTH", &text, "1 to 512"))?,
         None => MAX_DEPTH,
     };
-    let prune = set_text(args.prune).or(file.prune.map(|names| names.join(",")));
-    if let Some(list) = prune {
-        config.prune = Prune::parse(&list).map_err(|entry| {
-            BadSetting::new(
-                "PHASELINE_PRUNE",
-                entry,
-                "names of directories such as node_modules, go/pkg or project:target, no patterns and no whole paths",
-            )
-        })?;
-    }
+    config.prune = prune(args.prune, file.prune)?;
     Ok(config)
 }
 

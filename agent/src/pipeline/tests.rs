@@ -1,6 +1,7 @@
 //! From the file system to the outbox, on real directories and without NATS.
 
 mod contents;
+mod custom;
 mod finding;
 mod growing;
 mod left_out;
@@ -33,6 +34,20 @@ impl Half {
     }
 
     fn start_with(state: &Path, roots: &[&Path], prune: Prune, max_depth: usize) -> Self {
+        Self::start_all(state, roots, Producers::built_in(), prune, max_depth)
+    }
+
+    fn start_for(state: &Path, roots: &[&Path], producers: Producers) -> Self {
+        Self::start_all(state, roots, producers, Prune::default(), 32)
+    }
+
+    fn start_all(
+        state: &Path,
+        roots: &[&Path],
+        producers: Producers,
+        prune: Prune,
+        max_depth: usize,
+    ) -> Self {
         let (mailbox, inbox) = mailbox();
         let board = Arc::new(Board::default());
         let max = 64 * 1024 * 1024;
@@ -49,7 +64,7 @@ impl Half {
         let setup = Setup {
             host: "h".into(),
             roots: Roots::new(&paths, None),
-            producers: Producers::built_in(),
+            producers,
             prune,
             max_depth,
             state_dir: state.to_owned(),

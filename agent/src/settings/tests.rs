@@ -4,7 +4,10 @@ use super::*;
 
 fn read_args(args: &[&str]) -> Result<(Config, LogSettings), NoSettings> {
     let all = std::iter::once("phaseline-agent").chain(args.iter().copied());
-    read(all.map(OsString::from))
+    match read(all.map(OsString::from))? {
+        Command::Watch(config, log) => Ok((*config, log)),
+        other @ Command::Check { .. } => panic!("{other:?}"),
+    }
 }
 
 fn refused(args: &[&str]) -> String {

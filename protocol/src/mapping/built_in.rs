@@ -142,6 +142,8 @@ const ADW_FACTS: [FactOf; 22] = [
 pub struct BuiltIn {
     /// Its table; none where all of it is the fold's.
     pub table: Option<&'static LazyLock<Table>>,
+    /// Fields that every version of the file has had.
+    pub always: &'static [&'static str],
     /// What of its meaning no table holds, for people.
     pub beyond: &'static str,
 }
@@ -167,7 +169,16 @@ pub fn built_in(producer: &str, file_name: &str) -> BuiltIn {
             "it adds to the build that its producer's other files tell of",
         ),
     };
-    BuiltIn { table, beyond }
+    let always: &[&str] = match (producer, table) {
+        (_, None) => &[],
+        ("adw", _) => &["session_id"],
+        _ => &["session_id", "status", "phase", "phase_number"],
+    };
+    BuiltIn {
+        table,
+        always,
+        beyond,
+    }
 }
 
 /// A table of rows that are right: the tests look at each.
