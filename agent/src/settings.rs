@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::check::Setting;
 use crate::config::{self, BadSetting, Config, Custom, MAX_DEPTH, NatsTarget, OUTBOX_MAX, Prune};
@@ -119,6 +120,16 @@ struct File {
     producer: Vec<toml::Table>,
 }
 
+/// What `check` reads of a file, which may be that of `phaseline up`: it has other keys beside.
+#[derive(Debug, Default, Deserialize)]
+struct CheckFile {
+    host: Option<String>,
+    watch: Option<OneOrMany>,
+    prune: Option<OneOrMany>,
+    #[serde(default)]
+    producer: Vec<toml::Table>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
@@ -171,24 +182,23 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, NoSetti
             }
             _ => NoSettings::Bad(first_sentence(&error)),
         })?;
-    let settings = match set(args.config.clone()) {
-        Some(path) => read_file(&path)?,
-        None => File::default(),
-    };
     if let Some(Sub::Check { file, json }) = args.command.take() {
+        let file = config::absolute("FILE", &file)?;
+        let settings = read_file(args.config.as_deref())?;
         return Ok(Command::Check {
-            file: config::absolute("FILE", &file)?,
+            file,
             json,
             setting: Box::new(check_setting(args, settings)?),
         });
     }
+    let settings: File = read_file(args.config.as_deref())?;
     let log = log_settings(&args, &settings)?;
     let config = config(args, settings)?.checked()?;
     Ok(Command::Watch(Box::new(config), log))
 }
 
 /// What `check` needs; nothing that only a running agent does.
-fn check_setting(args: Args, file: File) -> Result<Setting, BadSetting> {
+fn check_setting(args: Args, file: CheckFile) -> Result<Setting, BadSetting> {
     let is_told = args.watch.as_ref().is_some_and(|list| !list.is_empty()) || file.watch.is_some();
     let watch = watch(args.watch, file.watch);
     let watch: Result<Vec<PathBuf>, BadSetting> = watch
@@ -236,7 +246,11 @@ fn first_sentence(error: &clap::Error) -> String {
     format!("{first}; see --help")
 }
 
-fn read_file(path: &Path) -> Result<File, BadSetting> {
+/// The file's keys; none is set where there is no file.
+fn read_file<T: Default + DeserializeOwned>(path: Option<&Path>) -> Result<T, BadSetting> {
+    let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else {
+        return Ok(T::default());
+    };
     let bad = |expected: String| BadSetting {
         setting: "PHASELINE_CONFIG".into(),
         value: format!("{path:?}"),

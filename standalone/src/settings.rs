@@ -58,6 +58,8 @@ pub struct UpConfig {
     pub prune: agent::Prune,
     /// Directories deeper below a root are not walked.
     pub max_depth: usize,
+    /// Producers that the file names.
+    pub producers: agent::Custom,
     /// Age at which events are deleted.
     pub retention: Duration,
     /// The nats-server binary, if not to be searched.
@@ -119,6 +121,10 @@ pub struct Settings {
     /// text or json [default: text]
     #[arg(long, env = "PHASELINE_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<String>,
+    /// `[[producer]]` tables; only the file has them.
+    #[arg(skip)]
+    #[serde(default)]
+    producer: Vec<toml::Table>,
 }
 
 impl Settings {
@@ -157,6 +163,7 @@ impl Settings {
             postgres_bin: first(self.postgres_bin, file.postgres_bin),
             log: first(self.log, file.log),
             log_format: first(self.log_format, file.log_format),
+            producer: file.producer,
         }
     }
 
@@ -167,6 +174,7 @@ impl Settings {
         } else {
             self.watch
         };
+        let prune = check::prune(self.prune)?;
         let config = UpConfig {
             listen: check::listen(self.listen)?,
             allowed_hosts: check::allowed_hosts(self.allowed_hosts.as_deref())?,
@@ -177,8 +185,9 @@ impl Settings {
             state_dir: check::usable_state_dir(self.state_dir)?,
             host: check::host(self.host)?,
             outbox_max: check::outbox_max(self.outbox_max)?,
-            prune: check::prune(self.prune)?,
             max_depth: check::max_depth(self.max_depth)?,
+            producers: check::producers(&self.producer, &prune)?,
+            prune,
             retention: check::retention(self.retention)?,
             nats_server: check::nats_server(self.nats_server)?,
             postgres_bin: check::postgres_bin(self.postgres_bin)?,

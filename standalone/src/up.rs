@@ -330,6 +330,7 @@ fn agent_config(config: &UpConfig, nats: &NatsServer) -> agent::Config {
     agent.outbox_max = config.outbox_max;
     agent.prune = config.prune.clone();
     agent.max_depth = config.max_depth;
+    agent.producers = config.producers.clone();
     agent
 }
 

@@ -90,7 +90,7 @@ impl Custom {
     ///
     /// # Errors
     /// The first that is not.
-    pub(crate) fn check_walked(&self, prune: &Prune) -> Result<(), BadSetting> {
+    pub fn check_walked(&self, prune: &Prune) -> Result<(), BadSetting> {
         for source in &self.0 {
             let mut at = std::path::PathBuf::from("/");
             for name in source.pattern.named_dirs() {

@@ -1,14 +1,17 @@
 //! ADW: `agents/<adw_id>/` in a project, and once more in the worktree
 //! `trees/<adw_id>/`: `adw_state.json` (what the workflow works on),
-//! `completed_phases.json` (where it stands), `error.log` (it failed), and each
-//! agent's `raw_output.jsonl` (what it cost). One
-//! build for one id. Newer state files hold no state at all, so it is inferred
+//! `completed_phases.json` (where it stands), `error.log` (it failed), each
+//! agent's `raw_output.jsonl` (what it cost), each script's `execution.log` (it
+//! runs), and `logs/structured/workflow_<adw_id>.jsonl` (how each phase went).
+//! One build for one id. Newer state files hold no state at all, so it is inferred
 //! from the rest, and the reason says from what. What the orchestrator tells by
 //! HTTP is of the same build.
 
 mod calls;
+mod costs;
 mod fields;
 mod infer;
+mod phase_log;
 mod words;
 
 use protocol::build::Origin;
@@ -28,6 +31,7 @@ pub(super) const PRODUCER: &str = "adw";
 const STATE_FILE: &str = "adw_state.json";
 const PHASES_FILE: &str = "completed_phases.json";
 const ERROR_FILE: &str = "error.log";
+const EXECUTION_LOG: &str = "execution.log";
 
 /// Where `fields` keeps what other files than the state file say.
 const PHASES: &str = "completed_phases";
@@ -65,6 +69,10 @@ pub(super) fn is_state_file(file: &str) -> bool {
 
 /// The workflow's own id: the directory above its files.
 fn id(event: &Event) -> Option<&str> {
+    let log = file_name(event).strip_prefix("workflow_");
+    if let Some(id) = log.and_then(|name| name.strip_suffix(".jsonl")) {
+        return Some(id);
+    }
     let mut parts = event.file.split('/').skip_while(|part| *part != "agents");
     parts.nth(1)
 }
@@ -73,7 +81,9 @@ fn id(event: &Event) -> Option<&str> {
 fn agent(event: &Event) -> Option<&str> {
     let mut parts = event.file.split('/').skip_while(|part| *part != "agents");
     let agent = parts.nth(2)?;
-    parts.next().map(|_| agent)
+    // A script that runs several phases says nothing of the one it is in.
+    let tells = parts.next()? != EXECUTION_LOG || words::phase_of_script(agent).is_some();
+    tells.then_some(agent)
 }
 
 /// Takes over one file. Returns a run that was superseded.
@@ -98,6 +108,7 @@ pub(super) fn content(
         PHASES_FILE => completed_phases(run, document, at),
         ERROR_FILE => error_log(run, event, document, at),
         _ if event.is_call() => calls::content(run, event, document, at),
+        _ if phase_log::is_digest(document) => phase_log::content(run, document, at),
         _ if stream_json::is_digest(document) => {
             // The main tree and the worktree have files of the same names.
             let file = format!("{}/{}", event.path, event.file);
@@ -107,6 +118,7 @@ pub(super) fn content(
     }
     fields::apply(&mut run.build);
     run.streams.apply(&mut run.build);
+    costs::tell(&mut run.build);
     infer::progress(&mut run.build);
     if run.build.has_ended() {
         track.silences.leave(at);
@@ -134,6 +146,7 @@ fn restarts(run: &Run, event: &Event, document: &Map<String, Value>) -> bool {
     match (run.build.ended_at, file_name(event)) {
         (Some(ended), _) if moment(event) <= ended => false,
         (Some(_), _) if event.is_call() => calls::starts(document),
+        (Some(_), _) if phase_log::is_digest(document) => phase_log::starts(document),
         (Some(_), STATE_FILE) => {
             event.recreated
                 || fields::is_reset(known, document)

@@ -97,10 +97,11 @@ pub static ADW_STATE: LazyLock<Table> = LazyLock::new(|| {
 type FactOf = (&'static str, Option<&'static str>, &'static str, bool);
 
 /// In the order shown.
-const ADW_FACTS: [FactOf; 22] = [
+const ADW_FACTS: [FactOf; 23] = [
     ("parent_issue", None, "Parent issue", false),
     ("queue_id", None, "Queue entry", false),
     ("queue_position", None, "Place in the queue", false),
+    ("queue_status", None, "Queue", false),
     ("issue_class", Some("classification"), "Class", false),
     ("nl_input", None, "Request", false),
     ("github_url", None, "Issue page", false),

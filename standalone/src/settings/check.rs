@@ -148,6 +148,21 @@ pub(super) fn prune(names: Option<String>) -> Result<agent::Prune, BadSetting> {
     })
 }
 
+/// The `[[producer]]` tables, by the agent's own rules.
+pub(super) fn producers(
+    tables: &[toml::Table],
+    prune: &agent::Prune,
+) -> Result<agent::Custom, BadSetting> {
+    let bad = |bad: agent::config::BadSetting| BadSetting {
+        setting: "PHASELINE_CONFIG",
+        problem: format!("{} is {}", bad.setting, bad.value),
+        expected: bad.expected.into(),
+    };
+    let producers = agent::Custom::read(tables).map_err(bad)?;
+    producers.check_walked(prune).map_err(bad)?;
+    Ok(producers)
+}
+
 pub(super) fn max_depth(depth: Option<String>) -> Result<usize, BadSetting> {
     let Some(text) = depth else {
         return Ok(agent::config::MAX_DEPTH);

@@ -12,7 +12,7 @@ use crate::fold::run::{EndedBy, Run};
 use crate::fold::value::{cut, name, names, sentence};
 
 /// Where `fields` keeps the newest task log of each phase.
-const LOGS: &str = "task_logs";
+pub(super) const LOGS: &str = "task_logs";
 /// Phases whose task logs are kept: six times as many as there are.
 const MAX_LOGS: usize = 64;
 
@@ -32,12 +32,7 @@ fn status(document: &Map<String, Value>) -> Option<String> {
 
 /// Takes over a call. Any other than these is a sign of life.
 pub(super) fn content(run: &mut Run, event: &Event, document: &Map<String, Value>, at: Timestamp) {
-    let known: Map<String, Value> = document
-        .iter()
-        .filter(|(key, _)| fields::is_told_by_calls(key))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    fields::merge(&mut run.build.fields, &known, true);
+    fields::merge_told(run, document);
     if run.build.has_ended() {
         return;
     }
@@ -89,7 +84,7 @@ pub(super) fn content(run: &mut Run, event: &Event, document: &Map<String, Value
 }
 
 /// Brings what is said of a phase into the list of completed ones.
-fn enter(run: &mut Run, phase: &str, state: BuildState, word: &str) {
+pub(super) fn enter(run: &mut Run, phase: &str, state: BuildState, word: &str) {
     let list = run.build.fields.get(PHASES).and_then(Value::as_object);
     let mut completed = list
         .and_then(|list| names(list, "completed"))

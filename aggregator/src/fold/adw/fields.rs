@@ -11,8 +11,9 @@ use protocol::mapping::{ADW_STATE, Pointer};
 use serde_json::{Map, Value};
 
 use crate::fold::limits::MAX_FIELDS_BYTES;
+use crate::fold::run::Run;
 use crate::fold::told;
-use crate::fold::value::{dollars, name, web_address};
+use crate::fold::value::{count, dollars, name, web_address};
 
 /// Fields of one try of a workflow; any other belongs to the workflow, and a
 /// restart forgets nothing of it.
@@ -76,17 +77,29 @@ pub(super) fn is_reset(known: &Map<String, Value>, document: &Map<String, Value>
     lasting_names().any(|names| is_known(&names) && names.first().is_some_and(is_null))
 }
 
-/// Fields of the workflow that its orchestrator's calls have as well.
-const TOLD_BY_CALLS: [&str; 4] = [
+/// Fields of the workflow that its orchestrator's calls and logs have as well,
+/// in their body or in its `metadata`.
+const TOLD: [&str; 8] = [
     "issue_number",
     "workflow_template",
     "parent_issue",
     "queue_id",
+    "queue_position",
+    "queue_status",
+    "pr_url",
+    "pr_number",
 ];
 
-/// Whether a member of a call is such a field.
-pub(super) fn is_told_by_calls(key: &str) -> bool {
-    TOLD_BY_CALLS.contains(&key)
+/// Takes over what a call or a line of a log tells of the workflow.
+pub(super) fn merge_told(run: &mut Run, told: &Map<String, Value>) {
+    let metadata = told.get("metadata").and_then(Value::as_object);
+    for members in [Some(told), metadata].into_iter().flatten() {
+        let known = members
+            .iter()
+            .filter(|(key, _)| TOLD.contains(&key.as_str()));
+        let known = known.map(|(key, value)| (key.clone(), value.clone()));
+        merge(&mut run.build.fields, &known.collect(), true);
+    }
 }
 
 /// What stays known over a restart.
@@ -102,7 +115,9 @@ pub(super) fn apply(build: &mut Build) {
     build.issue = name(&told, "issue").or(build.issue.take());
     build.branch = name(&told, "branch").or(build.branch.take());
     build.model = build.model.take().or_else(|| name(&told, "model"));
-    build.pr_url = web_address(&told, &["pr_url"]).or(build.pr_url.take());
+    build.pr_url = web_address(&told, &["pr_url"])
+        .or_else(|| pull_request(&build.fields))
+        .or(build.pr_url.take());
     if let Some(tests) = build.fields.get(TESTS).filter(|value| !value.is_null()) {
         build.tests = Some(tests.clone());
     }
@@ -119,4 +134,12 @@ pub(super) fn apply(build: &mut Build) {
     let facts = told.get("facts").and_then(Value::as_array);
     let facts = facts.into_iter().flatten().filter_map(Value::as_object);
     build.facts = facts.filter_map(told::fact_of).collect();
+}
+
+/// The pull request's page, where its number and the issue's page are known.
+fn pull_request(fields: &Map<String, Value>) -> Option<String> {
+    let number = count(fields, "pr_number")?;
+    let issue = web_address(fields, &["github_url"])?;
+    let (repository, _) = issue.split_once("/issues/")?;
+    Some(format!("{repository}/pull/{number}"))
 }

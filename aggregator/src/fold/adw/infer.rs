@@ -194,6 +194,10 @@ fn open(fields: &Map<String, Value>, agent: Option<&str>) -> (BuildState, String
         let reason = format!("inferred: adw_state.json names {phase} as its phase");
         return (BuildState::Running, reason);
     }
+    if let Some(word) = name(fields, "queue_status") {
+        let reason = format!("its queue says {}", cut(&word, WORD_CHARS));
+        return (words::state(&word), reason);
+    }
     let scripts = names(fields, "all_adws").unwrap_or_default();
     let reason = match (agent, scripts.last()) {
         (Some(agent), _) => format!(

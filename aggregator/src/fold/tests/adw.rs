@@ -3,6 +3,7 @@
 
 mod calls;
 mod contents;
+mod phase_log;
 
 use protocol::{BuildState, EventKind, PhaseState, Timestamp};
 use serde_json::{Value, json};
