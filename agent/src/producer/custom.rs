@@ -139,7 +139,10 @@ impl Reader<'_> {
         let format = match self.text("format")? {
             None | Some("json") => Format::Json,
             Some("jsonl") => Format::Lines,
-            Some(other) => return Err(self.bad("format", quoted(other), "json or jsonl")),
+            Some("stream-json") => return self.stream(name, pattern),
+            Some(other) => {
+                return Err(self.bad("format", quoted(other), "json, jsonl or stream-json"));
+            }
         };
         let table = Table {
             fields: self.fields()?,
@@ -168,6 +171,30 @@ impl Reader<'_> {
                 volatile,
                 print,
             })),
+            beside: None,
+            tree: 0,
+        })
+    }
+
+    /// Claude Code's stream-JSON, whose lines are known: there is nothing to map.
+    fn stream(&self, name: &str, pattern: Pattern) -> Result<Source, BadSetting> {
+        let known = ["name", "file", "format"];
+        if let Some((key, value)) = self
+            .table
+            .iter()
+            .find(|(key, _)| !known.contains(&key.as_str()))
+        {
+            let expected = "nothing: the lines of stream-json are known";
+            return Err(self.bad(key, value, expected));
+        }
+        Ok(Source {
+            producer: Arc::from(name),
+            pattern,
+            format: Format::Stream,
+            role: Role::Part,
+            identity: Identity::Named,
+            volatile: Vec::new(),
+            mapping: None,
             beside: None,
             tree: 0,
         })

@@ -8,6 +8,8 @@
 )]
 
 mod adw;
+mod adw_logs;
+mod any_program;
 mod api;
 mod browser_faults;
 mod browser_live;

@@ -66,7 +66,7 @@ fn a_bad_table_is_one_sentence_that_names_table_key_value_and_what_was_expected(
         ),
         (
             with("format = 'xml'"),
-            "[[producer]] \"nightly\" format is \"xml\", expected json or jsonl",
+            "[[producer]] \"nightly\" format is \"xml\", expected json, jsonl or stream-json",
         ),
         (
             with("progress_of = 0"),
@@ -133,6 +133,18 @@ fn a_bad_table_is_one_sentence_that_names_table_key_value_and_what_was_expected(
         assert!(said.starts_with(sentence), "{said}");
         assert!(!said.contains('\n'), "{said}");
     }
+}
+
+#[test]
+fn a_file_of_claude_code_needs_no_fields() {
+    let text = "[[producer]]\nname = 'mine'\nfile = 'out/{id}.jsonl'\nformat = 'stream-json'\n";
+    let custom = read(text).unwrap();
+    assert_eq!(custom.sources()[0].format, Format::Stream);
+    let said = refused(&format!("{text}ends = ['ok']\n"));
+    assert!(
+        said.contains("the lines of stream-json are known"),
+        "{said}"
+    );
 }
 
 #[test]
