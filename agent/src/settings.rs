@@ -9,8 +9,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::check::Setting;
-use crate::config::{self, BadSetting, Config, Custom, MAX_DEPTH, NatsTarget, OUTBOX_MAX, Prune};
+use crate::config::{self, BadSetting, Config, Custom, MAX_DEPTH, NatsTarget, OUTBOX_MAX};
 use crate::nats::password_from;
+use values::{default_state_dir, expand, host, prune, set, set_text, size, watch};
+
+mod values;
+
+pub(crate) use values::home;
 
 /// Where NATS is unless told.
 const NATS_URL: &str = "nats://127.0.0.1:4222";
@@ -216,29 +221,6 @@ fn check_setting(args: Args, file: CheckFile) -> Result<Setting, BadSetting> {
     })
 }
 
-fn host(flag: Option<String>, file: Option<String>) -> String {
-    match set_text(flag).or(set_text(file)) {
-        Some(host) => host,
-        None => rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned(),
-    }
-}
-
-fn prune(flag: Option<String>, file: Option<OneOrMany>) -> Result<Prune, BadSetting> {
-    match set_text(flag).or(file.map(|names| names.join(","))) {
-        None => Ok(Prune::default()),
-        Some(list) => Prune::parse(&list).map_err(|entry| {
-            BadSetting::new(
-                "PHASELINE_PRUNE",
-                entry,
-                "names of directories such as node_modules, go/pkg or project:target, no patterns and no whole paths",
-            )
-        }),
-    }
-}
-
 fn first_sentence(error: &clap::Error) -> String {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or("");
@@ -335,100 +317,6 @@ fn log_settings(args: &Args, file: &File) -> Result<LogSettings, BadSetting> {
         ));
     }
     Ok(LogSettings { filter, json })
-}
-
-fn watch(flag: Option<OsString>, file: Option<OneOrMany>) -> Vec<PathBuf> {
-    let split = |list: &std::ffi::OsStr| -> Vec<PathBuf> {
-        std::env::split_paths(list)
-            .filter(|path| !path.as_os_str().is_empty())
-            .map(expand)
-            .collect()
-    };
-    match (flag.filter(|list| !list.is_empty()), file) {
-        (Some(list), _) => split(&list),
-        (None, Some(OneOrMany::One(list))) => split(list.as_ref()),
-        (None, Some(OneOrMany::Many(paths))) => {
-            paths.into_iter().map(|path| expand(path.into())).collect()
-        }
-        (None, None) => vec![PathBuf::from(".")],
-    }
-}
-
-/// `~` and `~/x` mean the home directory, which no shell expands in a file.
-fn expand(path: PathBuf) -> PathBuf {
-    match (path.strip_prefix("~"), home()) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path,
-    }
-}
-
-/// The user's home directory.
-pub(crate) fn home() -> Option<PathBuf> {
-    std::env::var_os("HOME")
-        .map(PathBuf::from)
-        .filter(|home| home.is_absolute())
-}
-
-fn default_state_dir(
-    variable: &dyn Fn(&str) -> Option<OsString>,
-    is_root: bool,
-) -> Result<PathBuf, BadSetting> {
-    let absolute = |name| {
-        variable(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    match (absolute("XDG_STATE_HOME"), absolute("HOME")) {
-        (Some(state), _) => Ok(state.join("phaseline")),
-        (None, _) if is_root => Ok(PathBuf::from("/var/lib/phaseline")),
-        (None, Some(home)) => Ok(home.join(".local/state/phaseline")),
-        (None, None) => Err(BadSetting {
-            setting: "PHASELINE_STATE_DIR".into(),
-            value: "not set".into(),
-            expected: "a directory, because HOME is not set either".into(),
-        }),
-    }
-}
-
-/// Bytes, with a unit or without: `1048576`, `512MiB`, `1 GiB`.
-fn size(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let number: u64 = text[..digits].parse().ok()?;
-    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(unit)
-}
-
-fn set_text(value: Option<String>) -> Option<String> {
-    value.filter(|text| !text.is_empty())
-}
-
-fn set(value: Option<PathBuf>) -> Option<PathBuf> {
-    value.filter(|path| !path.as_os_str().is_empty())
-}
-
-impl OneOrMany {
-    fn join(self, separator: &str) -> String {
-        match self {
-            Self::One(text) => text,
-            Self::Many(texts) => texts.join(separator),
-        }
-    }
-}
-
-impl Number {
-    fn text(self) -> String {
-        match self {
-            Self::Plain(number) => number.to_string(),
-            Self::Text(text) => text,
-        }
-    }
 }
 
 #[cfg(test)]

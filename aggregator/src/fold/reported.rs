@@ -14,7 +14,7 @@ use super::track::Track;
 use super::value::{PhaseNumber, cut, name, names};
 
 /// As the calls are kept.
-pub(super) const PRODUCER: &str = "http";
+const PRODUCER: &str = "http";
 
 /// Characters of a producer's word in a reason.
 const WORD_CHARS: usize = 80;
@@ -29,9 +29,9 @@ struct Said {
     ends: bool,
 }
 
-/// Whether a document is of this kind whatever its producer is called.
-pub(super) fn is_mapped(document: &Map<String, Value>) -> bool {
-    mapping::parts(document).is_some()
+/// Whether this producer says itself how its builds stand: a table mapped its file, whatever it is called.
+pub(super) fn tells(producer: &str, document: &Map<String, Value>) -> bool {
+    producer == PRODUCER || mapping::parts(document).is_some()
 }
 
 /// Takes over how a build stands now. Returns a run that was superseded.

@@ -191,6 +191,13 @@ impl Run {
         };
     }
 
+    /// Whether this file told last how the build stands: a project's others come and go.
+    pub(super) fn is_told_by(&self, file: &str) -> bool {
+        self.told_by
+            .as_ref()
+            .is_none_or(|(_, newest)| newest == file)
+    }
+
     pub(super) fn settle(&mut self) {
         self.conditions
             .apply(&mut self.build, self.said, self.reason.as_deref());

@@ -296,8 +296,9 @@ impl Track {
             }
             context_foundry::PRODUCER => return context_foundry::content(self, event, document),
             openbuilder::PRODUCER => return openbuilder::content(self, event, document),
-            reported::PRODUCER => return reported::content(self, event, document),
-            _ if reported::is_mapped(document) => return reported::content(self, event, document),
+            name if reported::tells(name, document) => {
+                return reported::content(self, event, document);
+            }
             _ => {}
         }
         if stream_json::is_digest(document) {
@@ -324,7 +325,7 @@ impl Track {
             context_foundry::PRODUCER => context_foundry::is_state_file(event),
             // The worktree goes when it is cleaned up; the main tree's copy stays.
             adw::PRODUCER => adw::is_state_file(&event.file) && !self.has(adw::is_state_file),
-            _ => self.told_last(&event.file),
+            _ => self.run.iter().all(|run| run.is_told_by(&event.file)),
         };
         if let Some(run) = &mut self.run {
             run.conditions.unreadable.remove(&event.file);
@@ -333,12 +334,6 @@ impl Track {
             run.conditions.removed = Some(format!("{} was removed", event.file));
             self.silences.abandon();
         }
-    }
-
-    /// Whether this file told last how the build stands: others of a project come and go.
-    fn told_last(&self, file: &str) -> bool {
-        let told_by = self.run.as_ref().and_then(|run| run.told_by.as_ref());
-        told_by.is_none_or(|(_, newest)| newest == file)
     }
 
     fn timer(&mut self, fact: &TimerFact) {

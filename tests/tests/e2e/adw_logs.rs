@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 
 use harness::adw::{Tree, Workflow, planned};
 use harness::browser::{available, with_browser};
@@ -10,6 +11,15 @@ use protocol::BuildState;
 use serde_json::{Value, json};
 
 use crate::pages::open;
+
+/// Appends a line to the workflow's log.
+fn append(project: &Path, line: &Value) {
+    let dir = project.join("logs/structured");
+    fs::create_dir_all(&dir).unwrap();
+    let file = dir.join("workflow_3af4a34d.jsonl");
+    let opened = fs::OpenOptions::new().create(true).append(true).open(file);
+    writeln!(opened.unwrap(), "{line}").unwrap();
+}
 
 #[tokio::test]
 async fn structured_logs_tell_phases_costs_and_failures_of_the_same_build() {
@@ -27,11 +37,7 @@ async fn structured_logs_tell_phases_costs_and_failures_of_the_same_build() {
         if let (Value::Object(line), Value::Object(more)) = (&mut line, more) {
             line.extend(more);
         }
-        let dir = project.join("logs/structured");
-        fs::create_dir_all(&dir).unwrap();
-        let file = dir.join("workflow_3af4a34d.jsonl");
-        let opened = fs::OpenOptions::new().create(true).append(true).open(file);
-        writeln!(opened.unwrap(), "{line}").unwrap();
+        append(&project, &line);
     };
     workflow.state(Tree::Main, &planned("83", "feature-issue-83"));
     system.build_by_id(&id, |_| true).await;

@@ -57,9 +57,9 @@ tokens.input = '/usage/in'
     assert!(!mapping.table.words.of("Needs-Input").unwrap().ends);
 }
 
-#[test]
-fn a_bad_table_is_one_sentence_that_names_table_key_value_and_what_was_expected() {
-    for (text, sentence) in [
+/// Tables that cannot be used, and how the sentence begins that says so.
+fn bad_tables() -> Vec<(String, &'static str)> {
+    vec![
         (
             with("fromat = 'json'"),
             "[[producer]] \"nightly\" fromat is \"json\", expected no key but name, file, format",
@@ -128,7 +128,12 @@ fn a_bad_table_is_one_sentence_that_names_table_key_value_and_what_was_expected(
             "[[producer]]\nname = 'x'\nfile = 'a.json'\nfields = { phase = [] }".to_owned(),
             "[[producer]] \"x\" fields.phase is [], expected a JSON Pointer",
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn a_bad_table_is_one_sentence_that_names_table_key_value_and_what_was_expected() {
+    for (text, sentence) in bad_tables() {
         let said = refused(&text);
         assert!(said.starts_with(sentence), "{said}");
         assert!(!said.contains('\n'), "{said}");
