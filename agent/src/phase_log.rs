@@ -51,7 +51,14 @@ struct Phase {
 /// See [`ReadError`].
 pub(crate) fn digest(beneath: &Beneath, relative: &Path) -> Result<Option<Reading>, ReadError> {
     let tail = tail::read(beneath, relative, MAX_DOCUMENT_BYTES)?;
-    let mut lines: Vec<tail::Line> = tail::lines(&tail.bytes).collect();
+    Ok(digest_of(&tail.bytes, tail.is_cut).map(|bytes| Reading {
+        bytes,
+        meta: tail.meta,
+    }))
+}
+
+fn digest_of(bytes: &[u8], is_cut: bool) -> Option<Vec<u8>> {
+    let mut lines: Vec<tail::Line> = tail::lines(bytes).collect();
     lines.reverse();
     let mut digest = Digest::default();
     for line in lines {
@@ -62,13 +69,7 @@ pub(crate) fn digest(beneath: &Beneath, relative: &Path) -> Result<Option<Readin
             _ => digest.bad_lines += 1,
         }
     }
-    if digest.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Reading {
-        bytes: write(&digest.json(tail.is_cut)).into_bytes(),
-        meta: tail.meta,
-    }))
+    (!digest.is_empty()).then(|| write(&digest.json(is_cut)).into_bytes())
 }
 
 impl Digest {
@@ -193,7 +194,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn digest_of(lines: &[Value], half: &str) -> Option<Value> {
+    fn told(lines: &[Value], half: &str) -> Option<Value> {
         let dir = tempfile::tempdir().unwrap();
         let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         text.push_str(half);
@@ -215,7 +216,7 @@ mod tests {
     #[test]
     fn visits_of_a_phase_are_added_up_digit_for_digit() {
         let spent = |usd: &str| json!({"cost_usd": usd, "duration_seconds": 60.5});
-        let told = digest_of(
+        let told = told(
             &[
                 line(1, "Plan", 1, "started", &json!({})),
                 line(2, "Plan", 1, "completed", &spent("0.1")),
@@ -246,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_workflow_that_begins_anew_forgets_its_earlier_try() {
-        let told = digest_of(
+        let told = told(
             &[
                 line(1, "Plan", 1, "completed", &json!({"cost_usd": 1})),
                 line(2, "Build", 3, "failed", &json!({})),
@@ -262,7 +263,7 @@ mod tests {
     #[test]
     fn unknown_members_are_kept_and_lines_of_other_shapes_counted() {
         let more = json!({"retry_of": "evt_0", "tool_calls": [{"parameters": "secret"}]});
-        let told = digest_of(
+        let told = told(
             &[line(1, "Plan", 1, "started", &more), json!("x"), json!(7)],
             "",
         )
@@ -270,8 +271,19 @@ mod tests {
         assert_eq!(told["phases"][0]["retry_of"], "evt_0");
         assert_eq!(told["bad_lines"], 2);
         assert!(!told.to_string().contains("secret"));
-        assert_eq!(digest_of(&[], ""), None);
-        let whole = digest_of(&[json!({"event_type":"workflow","status":"failed"})], "").unwrap();
+        assert_eq!(self::told(&[], ""), None);
+        let whole = self::told(&[json!({"event_type":"workflow","status":"failed"})], "").unwrap();
         assert_eq!(whole["workflow"]["status"], "failed");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_lines_give_a_digest_or_none(text in "([{}\\[\\]\",:0-9a-z_. ]{0,40}\n){0,6}", bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            for input in [text.as_bytes(), &bytes] {
+                if let Some(digest) = digest_of(input, false) {
+                    proptest::prop_assert!(serde_json::from_slice::<Value>(&digest).is_ok());
+                }
+            }
+        }
     }
 }

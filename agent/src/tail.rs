@@ -178,4 +178,15 @@ mod tests {
         let read = last_line(&beneath, Path::new("f"));
         assert!(matches!(read, Err(ReadError::TooLarge(_))), "{read:?}");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_have_a_last_line_or_none(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            if let Some((line, _)) = last_json(&bytes) {
+                proptest::prop_assert!(!line.contains(&b'\n'));
+            }
+            let whole = lines(&bytes).filter(|line| line.is_whole).count();
+            proptest::prop_assert!(whole <= bytes.iter().filter(|byte| **byte == b'\n').count());
+        }
+    }
 }

@@ -11,12 +11,20 @@ use super::{Line, Report};
 /// Names of members that are listed.
 const MAX_NAMES: usize = 40;
 
+/// What a program says only when there is something to say.
+const SAID_AT_TIMES: [&str; 2] = ["error", "pr_url"];
+
 /// By a table of the configuration: everything it names was meant to be there.
 pub(super) fn by_table(report: &mut Report, table: &Table, document: &Value) {
     let mapped = table.apply(document);
     report.fill(table, &mapped, document);
     for (name, places) in &mapped.missing {
-        report.warn(format!("{name}: nothing stands at {places}"));
+        // Null and blank are said on purpose.
+        let is_there = |place: &Pointer| place.find(document).is_some();
+        let is_there = places_of(table, name).is_some_and(|places| places.iter().any(is_there));
+        if !is_there && !SAID_AT_TIMES.contains(&name.as_str()) {
+            report.warn(format!("{name}: nothing stands at {places}"));
+        }
     }
     if let Some(word) = &mapped.unknown_word {
         report.warn(format!(
@@ -91,23 +99,9 @@ impl Report {
                     .push(line(&row.label, &row.places, &fact["value"]));
             }
         }
-        let of = |name: &str| {
-            let fields = table
-                .fields
-                .iter()
-                .map(|(field, places)| (field.key, places));
-            let facts = table
-                .facts
-                .iter()
-                .map(|row| (row.label.as_str(), &row.places));
-            fields
-                .chain(facts)
-                .find(|(known, _)| *known == name)
-                .map(|(_, places)| places.as_slice())
-        };
         for (name, _) in &mapped.missing {
-            self.missing
-                .push(line(name, of(name).unwrap_or_default(), &Value::Null));
+            let places = places_of(table, name).unwrap_or_default();
+            self.missing.push(line(name, places, &Value::Null));
         }
         for (name, value, expected) in &mapped.odd {
             self.warn(format!("{name}: {value} stands there, expected {expected}"));
@@ -150,6 +144,21 @@ impl Report {
         let rest = members.filter(|(name, _)| !named.contains(name.as_str()));
         self.kept = rest.map(|(name, _)| name.clone()).take(MAX_NAMES).collect();
     }
+}
+
+/// Where a name of the table is looked for.
+fn places_of<'a>(table: &'a Table, name: &str) -> Option<&'a [Pointer]> {
+    let fields = table
+        .fields
+        .iter()
+        .map(|(field, places)| (field.key, places));
+    let facts = table
+        .facts
+        .iter()
+        .map(|row| (row.label.as_str(), &row.places));
+    let mut all = fields.chain(facts);
+    all.find(|(known, _)| *known == name)
+        .map(|(_, places)| places.as_slice())
 }
 
 fn line(name: &str, places: &[Pointer], value: &Value) -> Line {

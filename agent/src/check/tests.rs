@@ -127,6 +127,13 @@ fn a_drifted_file_is_warned_about() {
 }
 
 #[test]
+fn what_is_said_at_times_only_is_no_drift() {
+    let place = Place::new();
+    let null = GOOD.replace("\"1.25\"", "null");
+    assert_eq!(place.check("status/build.json", &null).warnings, [""; 0]);
+}
+
+#[test]
 fn a_broken_file_and_a_file_of_nobody_are_warned_about() {
     let place = Place::new();
     let warnings = |file: &str, text: &str| place.check(file, text).warnings.join("\n");

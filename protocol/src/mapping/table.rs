@@ -171,6 +171,14 @@ pub struct Mapped {
     pub unknown_word: Option<String>,
 }
 
+impl Mapped {
+    fn too_large(&mut self, name: &str) {
+        let shown = format!("a list or object of more than {MAX_BYTES} bytes");
+        self.odd
+            .push((name.to_owned(), shown, "a smaller one; it is kept raw only"));
+    }
+}
+
 /// What stands at a place.
 type Find<'a> = dyn Fn(&Pointer) -> Option<&'a Value> + 'a;
 
@@ -203,8 +211,9 @@ impl Table {
                 let odd = (field.key.to_owned(), shown, field.kind.expected());
                 mapped.odd.push(odd);
             }
-            if let Some(value) = bounded(value) {
-                set(&mut mapped.told, field.key, value);
+            match bounded(value) {
+                Some(value) => set(&mut mapped.told, field.key, value),
+                None => mapped.too_large(field.key),
             }
         }
         let mut facts = Vec::new();
@@ -215,10 +224,11 @@ impl Table {
                     .push((fact.label.clone(), listed(&fact.places)));
                 continue;
             };
-            if let Some(value) = bounded(value.clone()) {
-                facts.push(json!({
+            match bounded(value.clone()) {
+                Some(value) => facts.push(json!({
                     "key": fact.key, "label": fact.label, "value": value, "money": fact.is_money
-                }));
+                })),
+                None => mapped.too_large(&fact.label),
             }
         }
         if !facts.is_empty() {

@@ -89,6 +89,12 @@ fn a_value_of_any_size_is_bounded() {
         4097
     );
     assert!(!mapped.told.contains_key("cost_usd") && !mapped.told.contains_key("facts"));
+    assert!(
+        mapped
+            .odd
+            .iter()
+            .any(|(name, value, _)| name == "Title" && value.contains("16384"))
+    );
 }
 
 #[test]
@@ -129,4 +135,54 @@ fn another_document_is_not_taken_for_one() {
     ] {
         assert!(parts(other.as_object().unwrap()).is_none(), "{other}");
     }
+}
+
+/// Documents that the table fits, and what readers stumble over.
+const SEEDS: &[&[u8]] = &[
+    br#"{"state":"working","steps":[{"name":"Test"}],"usage":{"in":7},"usd":"$1.25","percent":"40 %","meta":{"title":"x","at":1},"beat":1}"#,
+    br#"[{"state":1e400,"percent":18446744073709551617,"\u0000":"\ud800"}]"#,
+    b"7",
+];
+const EDITS: &[&[u8]] = &[
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b",",
+    b"\"",
+    b"\\u0000",
+    b"\\ud83d",
+    b"null",
+    b"true",
+    b"-1e999",
+    b"\"state\":",
+    b"\"percent\":",
+    b"\"usd\":",
+    b"0",
+    b" %",
+    b"\xff",
+];
+
+#[test]
+fn fuzz_any_bytes_give_a_document_that_can_be_stored_or_a_reason() {
+    let mapping = Mapping {
+        table: table(&FIELDS, Whole::At("/usage/in".parse().unwrap())),
+        volatile: vec!["/beat".parse().unwrap(), "/steps/0".parse().unwrap()],
+        print: ContentHash::of(b"1"),
+    };
+    let edited = crate::fuzz::edited(SEEDS, EDITS);
+    crate::fuzz::fuzz("a mapped document", &edited, |input| {
+        let Ok(document) = mapping.document(&input.0) else {
+            return Ok(());
+        };
+        let whole = serde_json::from_str::<Map<String, Value>>(&document.text);
+        proptest::prop_assert!(
+            whole.is_ok_and(|whole| parts(&whole).is_some()),
+            "{}",
+            document.text
+        );
+        proptest::prop_assert_eq!(crate::storable::obstacle(document.text.as_bytes()), None);
+        Ok(())
+    });
 }

@@ -11,6 +11,8 @@ use crate::fold::value::{count, cut, name, sentence};
 
 /// Where `fields` keeps it: each phase's members by the phase's name.
 pub(super) const LOG: &str = "phase_log";
+/// Where `fields` says that the log is longer than is read.
+const CUT: &str = "phase_log_is_cut";
 /// Version of the digest that is understood.
 const VERSION: u64 = 1;
 /// Characters of a producer's word in a reason.
@@ -49,6 +51,10 @@ pub(super) fn content(run: &mut Run, document: &Map<String, Value>, at: Timestam
         .filter_map(|phase| Some((name(phase, "phase_name")?, Value::Object(phase.clone()))))
         .collect();
     run.build.fields.insert(LOG.to_owned(), Value::Object(kept));
+    if let Some(true) = document.get("is_cut").and_then(Value::as_bool) {
+        // Its beginning was not read: sums over it are of its end only.
+        run.build.fields.insert(CUT.to_owned(), true.into());
+    }
     if run.build.has_ended() || !is_newest(run.adw.phases_at, at) {
         return;
     }
