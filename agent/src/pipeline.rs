@@ -110,6 +110,8 @@ struct Tracked {
     growing: Option<Box<Growing>>,
     /// It is read on as it is written to.
     grows: bool,
+    /// Its lines count as soon as they are whole.
+    appended: bool,
 }
 
 /// The thread's state.

@@ -53,6 +53,7 @@ impl Pipeline {
         let now = Instant::now();
         let read_now = match cause {
             Cause::Touched if tracked.grows => tracked.schedule.grew(now),
+            Cause::Touched if tracked.appended => tracked.schedule.on(Cause::Settled, now),
             _ => tracked.schedule.on(cause, now),
         };
         if read_now {

@@ -98,7 +98,7 @@ impl Pipeline {
         };
         let relative = path.strip_prefix(&root.path).unwrap_or(path);
         let beneath = Beneath::open(&root.path);
-        tracked.grows = spec.source.grows();
+        tracked.appended = spec.source.is_appended();
         let read = match &beneath {
             Ok(beneath) if spec.source.format == Format::Stream => self
                 .read_on(beneath, relative, path, tracked)?

@@ -71,11 +71,8 @@ impl Source {
         }
     }
 
-    /// Whether it is read on while somebody writes to it.
-    pub(crate) fn grows(&self) -> bool {
-        matches!(
-            self.format,
-            Format::Stream | Format::Lines | Format::PhaseLog
-        )
+    /// Whether each of its lines counts when it is whole, also before its writer closes it.
+    pub(crate) fn is_appended(&self) -> bool {
+        matches!(self.format, Format::Lines | Format::PhaseLog)
     }
 }
