@@ -139,6 +139,23 @@ fn another_table_makes_the_same_file_news() {
 }
 
 #[test]
+fn stream_json_of_a_table_is_told_by_its_figures() {
+    let (_dir, root, state) = place();
+    let table = "[[producer]]\nname = 'mine'\nfile = 'out/{id}.jsonl'\nformat = 'stream-json'\n";
+    let half = start(&state, &root, table);
+    let result = r#"{"type":"result","subtype":"success","session_id":"s","result":"secret","total_cost_usd":0.5}"#;
+    write(&root.join("p"), "out/1.jsonl", &format!("{result}\n"));
+    let event = half.expect(1).remove(0);
+    let told: Value = serde_json::from_str(document(&event)).unwrap();
+    assert_eq!(told["attempts"][0]["total_cost_usd"], "0.5");
+    assert!(!document(&event).contains("secret"));
+    assert_eq!(
+        (event.producer.as_str(), event.path.as_str()),
+        ("mine", "p")
+    );
+}
+
+#[test]
 fn a_phase_log_and_an_execution_log_are_of_their_workflow() {
     let (_dir, root, state) = place();
     let half = start(&state, &root, TABLES);
