@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use bytes::Bytes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -93,7 +94,9 @@ pub async fn run(
         Ok(())
     });
     parts.spawn(tell_ready(health, ready, ending.clone()));
+    let (own_frames, own) = live::own_frames();
     let writer = WriterParts {
+        own_frames,
         store: store.clone(),
         nats: nats.clone(),
         metrics,
@@ -111,7 +114,7 @@ pub async fn run(
         freshness.await;
         Ok(())
     });
-    parts.spawn(work(writer, hub, leads, ending.clone()));
+    parts.spawn(work(writer, hub, own, leads, ending.clone()));
 
     let outcome = wait(&mut parts, &ending).await;
     ending.cancel();
@@ -196,6 +199,7 @@ pub async fn migrate(database: &DatabaseTarget) -> anyhow::Result<()> {
 async fn work(
     writer: WriterParts,
     hub: Arc<Hub>,
+    own: mpsc::Receiver<Bytes>,
     leads: watch::Sender<Leadership>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -206,7 +210,7 @@ async fn work(
     let (nats, store) = (writer.nats.clone(), writer.store.clone());
     tokio::join!(
         writer::run(writer, leads, stop.clone()),
-        live::follow(hub, nats, store, stop)
+        live::follow(hub, nats, store, own, stop)
     );
     Ok(())
 }
