@@ -78,9 +78,7 @@ pub async fn run(
         ending.clone(),
     );
     let connections = app.tasks.clone();
-    let admission = admission(config.ingest_token.as_deref());
-    let sink = StreamSink::new(nats.clone(), config.host.clone());
-    let taking = ingest::router(ingest::Ingest::new(sink, admission, Arc::clone(&app.calls)));
+    let taking = taking(&nats, config.host, config.ingest_token.as_deref(), &app);
 
     let mut parts = Parts::new();
     let serving = web::serve(
@@ -133,12 +131,14 @@ async fn targets(config: &Config) -> anyhow::Result<(Store, Nats)> {
     Ok((store, nats))
 }
 
-/// Who may send calls: holders of the token, or, without one, this machine only.
-fn admission(token: Option<&str>) -> ingest::Admission {
-    match token {
+/// The producers' calls: from holders of the token or, without one, from this machine only.
+fn taking(nats: &Nats, host: String, token: Option<&str>, app: &App) -> axum::Router {
+    let admission = match token {
         Some(token) => ingest::Admission::token(token),
         None => ingest::Admission::loopback(),
-    }
+    };
+    let sink = StreamSink::new(nats.clone(), host);
+    ingest::router(ingest::Ingest::new(sink, admission, Arc::clone(&app.calls)))
 }
 
 /// Waits for everything that was told to end.

@@ -20,8 +20,12 @@ pub(crate) fn own_frames() -> (OwnFrames, mpsc::Receiver<Bytes>) {
 }
 
 impl OwnFrames {
-    /// Hands a frame on; without room it is left to the broker.
-    pub(crate) fn put(&self, frame: &Bytes) {
-        let _ = self.0.try_send(frame.clone());
+    /// Hands frames on; those without room are left to the broker.
+    pub(crate) async fn put_all(&self, frames: impl Iterator<Item = &Bytes>) {
+        for frame in frames {
+            let _ = self.0.try_send(frame.clone());
+        }
+        // The browsers first: publishing and acknowledging can wait for that moment.
+        tokio::task::yield_now().await;
     }
 }

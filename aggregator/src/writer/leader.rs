@@ -206,9 +206,9 @@ impl Leader {
         self.alerts.clear(About::Room);
         let took = began.elapsed();
         let frames = publish::frames(&plan, &part.hosts, &numbers, committed.at);
-        for frame in &frames {
-            self.own_frames.put(&frame.payload);
-        }
+        self.own_frames
+            .put_all(frames.iter().map(|frame| &frame.payload))
+            .await;
         let failed = publish::publish(&self.nats, frames).await;
         self.count(&plan, part, &numbers, committed, took, failed);
         let sizes: Vec<usize> = texts.iter().map(|(_, text)| text.len()).collect();
