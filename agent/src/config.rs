@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use tokio::sync::watch;
+
 pub use crate::prune::Prune;
 
 /// Longest host name, bytes: the limit of Linux.
@@ -35,6 +37,9 @@ pub struct Config {
     pub prune: Prune,
     /// Directories deeper below a root are not walked.
     pub max_depth: usize,
+    /// True while the broker is reached and answers no publish, for a launcher
+    /// that can start it again. No setting.
+    pub broker_silent: watch::Sender<bool>,
 }
 
 /// A NATS server and how to log in.
@@ -103,6 +108,7 @@ impl Config {
             outbox_max: OUTBOX_MAX,
             prune: Prune::default(),
             max_depth: MAX_DEPTH,
+            broker_silent: watch::Sender::default(),
         }
     }
 
