@@ -152,7 +152,7 @@ impl Outbox {
         if self.lock().is_between_turns() {
             return Ok(());
         }
-        if self.with(Work::Record, Inner::end_turn)? {
+        if self.with(Work::Commit, Inner::end_turn)? {
             self.committed();
         }
         Ok(())

@@ -15,6 +15,7 @@ use crate::change::Known;
 pub(super) enum Work {
     Read,
     Record,
+    Commit,
     Other,
 }
 
