@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use protocol::presence::{ALIVE_REPEAT_MS, Alive, MAX_ALIVE};
 use protocol::{ProjectToken, RootState, RootStatus, Timestamp};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// The shared board.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     inner: Mutex<Inner>,
     changed: Notify,
+    broker_silent: watch::Sender<bool>,
 }
 
 /// What does not work, each shown by itself.
@@ -41,6 +42,19 @@ struct Sign {
 }
 
 impl Board {
+    /// An empty one, that also tells there when the broker answers no publish.
+    pub(crate) fn new(broker_silent: watch::Sender<bool>) -> Self {
+        Self {
+            broker_silent,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the broker is reached and answers no publish.
+    pub(crate) fn broker_is_silent(&self, silent: bool) {
+        self.broker_silent.send_replace(silent);
+    }
+
     /// Sets how the roots are doing. Whoever waits for a change is told, but
     /// not of a mere count.
     pub(crate) fn set_roots(&self, roots: Vec<RootStatus>) {

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use tokio::sync::watch;
+
 pub use crate::producer::Custom;
 pub use crate::prune::Prune;
 
@@ -38,6 +40,9 @@ pub struct Config {
     pub max_depth: usize,
     /// Producers that the configuration names.
     pub producers: Custom,
+    /// True while the broker is reached and answers no publish, for a launcher
+    /// that can start it again. No setting.
+    pub broker_silent: watch::Sender<bool>,
 }
 
 /// A NATS server and how to log in.
@@ -107,6 +112,7 @@ impl Config {
             prune: Prune::default(),
             max_depth: MAX_DEPTH,
             producers: Custom::default(),
+            broker_silent: watch::Sender::default(),
         }
     }
 

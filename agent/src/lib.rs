@@ -78,7 +78,7 @@ pub async fn run(
     let Some((state, agent, known)) = take_state_dir(&config, &stop).await? else {
         return Ok(());
     };
-    let board = Arc::new(Board::default());
+    let board = Arc::new(Board::new(config.broker_silent.clone()));
     let (mailbox, inbox) = mailbox::mailbox();
     let outbox = Arc::new(Outbox::open(
         state.path(),

@@ -118,7 +118,8 @@ impl Outbox {
     }
 
     /// Gives an event its identity and writes it, with what is now known of
-    /// its file. `known.event` is set to its position.
+    /// its file and, of a growing one, how far it was read. `known.event` is
+    /// set to its position. It counts when the turn ends ([`Self::end_turn`]).
     ///
     /// # Errors
     /// See [`OutboxError`]; then nothing was written.
@@ -127,42 +128,39 @@ impl Outbox {
         event: &mut Event,
         path: &Path,
         known: &mut Known,
-    ) -> Result<(), OutboxError> {
-        self.record_all(event, path, known, None)
-    }
-
-    /// The same of a growing file, with how far it was read.
-    ///
-    /// # Errors
-    /// See [`OutboxError`]; then nothing was written.
-    pub(crate) fn record_grown(
-        &self,
-        event: &mut Event,
-        path: &Path,
-        known: &mut Known,
-        saved: &str,
-    ) -> Result<(), OutboxError> {
-        self.record_all(event, path, known, Some(saved))
-    }
-
-    fn record_all(
-        &self,
-        event: &mut Event,
-        path: &Path,
-        known: &mut Known,
         grown: Option<&str>,
     ) -> Result<(), OutboxError> {
-        self.with(Work::Record, |inner| {
+        let open = self.with(Work::Record, |inner| {
             event.agent = self.agent;
             event.boot = inner.boot;
             event.seq = inner.next_seq;
-            inner.record(event, path, known, grown)?;
             inner.next_seq += 1;
-            Ok(())
+            inner.record(event, path, known, grown)?;
+            Ok(inner.store()?.is_open())
         })?;
+        if !open {
+            self.committed();
+        }
+        Ok(())
+    }
+
+    /// Ends a turn, e.g. of the watching thread: what was recorded is committed.
+    ///
+    /// # Errors
+    /// See [`OutboxError`]; then the watching thread is told to read everything again.
+    pub(crate) fn end_turn(&self) -> Result<(), OutboxError> {
+        if self.lock().is_between_turns() {
+            return Ok(());
+        }
+        if self.with(Work::Commit, Inner::end_turn)? {
+            self.committed();
+        }
+        Ok(())
+    }
+
+    fn committed(&self) {
         self.syncer.written();
         self.added.notify_one();
-        Ok(())
     }
 
     /// Remembers a file that was rewritten without a change.
@@ -297,6 +295,9 @@ impl Outbox {
         }
         let waited = asked.elapsed();
         let done = work(&mut inner);
+        if std::mem::take(&mut inner.undone) {
+            self.mailbox.raise(Flag::Anew);
+        }
         let took = asked.elapsed();
         if took > SLOW {
             tracing::warn!(

@@ -227,6 +227,7 @@ impl Pipeline {
 
     fn run(mut self, looked: oneshot::Sender<()>) {
         self.look_at_all();
+        self.end_turn();
         let _ = looked.send(());
         let mut hints = Vec::new();
         while !self.inbox.is_raised(Flag::Stop) {
@@ -248,8 +249,15 @@ impl Pipeline {
                 self.check_roots();
             }
             self.do_what_is_due();
+            self.end_turn();
         }
         self.finish();
+        self.end_turn();
+    }
+
+    /// Everything of this turn counts now. The outbox says itself what failed, and asks to begin anew.
+    fn end_turn(&self) {
+        let _ = self.outbox.end_turn();
     }
 
     /// The outbox knows other things than before: everything is held against them.

@@ -38,8 +38,8 @@ enum Fate {
     Stored,
     /// No broker like this one will ever take it; why, for people.
     TooLarge(String),
-    /// To be sent again; why, for the log.
-    Again(String),
+    /// To be sent again; why, for the log, and whether the broker said so itself.
+    Again { why: String, answered: bool },
 }
 
 /// Sends events until `stop`, then what is left for a moment.
@@ -146,7 +146,10 @@ async fn send(context: &Context, row: Row) -> (Row, Fate) {
         }
         Err(error) => match stream_limit(&error) {
             Some(limit) => Fate::TooLarge(limit),
-            None => Fate::Again(error.to_string()),
+            None => Fate::Again {
+                why: error.to_string(),
+                answered: error.kind() != PublishErrorKind::TimedOut,
+            },
         },
     };
     (row, fate)
@@ -164,7 +167,7 @@ fn settle(outbox: &Outbox, window: &mut Window, way: &mut Way, fates: Vec<(Row, 
     // An outage is told when it begins and when it ends.
     let failed_before = window.is_failing();
     let mut stored = Vec::new();
-    let mut failure = None;
+    let (mut failure, mut said) = (None, None);
     for (row, fate) in fates {
         match fate {
             Fate::Stored => {
@@ -180,14 +183,15 @@ fn settle(outbox: &Outbox, window: &mut Window, way: &mut Way, fates: Vec<(Row, 
                 }
                 Err(id) => window.failed(id, Instant::now(), rand::random()),
             },
-            Fate::Again(error) => {
+            Fate::Again { why, answered } => {
                 window.failed(row.id, Instant::now(), rand::random());
-                failure = Some((row.message_id, error));
+                said = answered.then(|| why.clone());
+                failure = Some((row.message_id, why));
             }
         }
     }
     match &failure {
-        Some((_, reason)) if stored.is_empty() => way.refused(reason.clone()),
+        Some(_) if stored.is_empty() => way.refused(said),
         _ => way.works(),
     }
     match failure {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use bytes::Bytes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -77,9 +78,7 @@ pub async fn run(
         ending.clone(),
     );
     let connections = app.tasks.clone();
-    let admission = admission(config.ingest_token.as_deref());
-    let sink = StreamSink::new(nats.clone(), config.host.clone());
-    let taking = ingest::router(ingest::Ingest::new(sink, admission, Arc::clone(&app.calls)));
+    let taking = taking(&nats, config.host, config.ingest_token.as_deref(), &app);
 
     let mut parts = Parts::new();
     let serving = web::serve(
@@ -93,7 +92,9 @@ pub async fn run(
         Ok(())
     });
     parts.spawn(tell_ready(health, ready, ending.clone()));
+    let (own_frames, own) = live::own_frames();
     let writer = WriterParts {
+        own_frames,
         store: store.clone(),
         nats: nats.clone(),
         metrics,
@@ -111,7 +112,7 @@ pub async fn run(
         freshness.await;
         Ok(())
     });
-    parts.spawn(work(writer, hub, leads, ending.clone()));
+    parts.spawn(work(writer, hub, own, leads, ending.clone()));
 
     let outcome = wait(&mut parts, &ending).await;
     ending.cancel();
@@ -130,12 +131,14 @@ async fn targets(config: &Config) -> anyhow::Result<(Store, Nats)> {
     Ok((store, nats))
 }
 
-/// Who may send calls: holders of the token, or, without one, this machine only.
-fn admission(token: Option<&str>) -> ingest::Admission {
-    match token {
+/// The producers' calls: from holders of the token or, without one, from this machine only.
+fn taking(nats: &Nats, host: String, token: Option<&str>, app: &App) -> axum::Router {
+    let admission = match token {
         Some(token) => ingest::Admission::token(token),
         None => ingest::Admission::loopback(),
-    }
+    };
+    let sink = StreamSink::new(nats.clone(), host);
+    ingest::router(ingest::Ingest::new(sink, admission, Arc::clone(&app.calls)))
 }
 
 /// Waits for everything that was told to end.
@@ -196,6 +199,7 @@ pub async fn migrate(database: &DatabaseTarget) -> anyhow::Result<()> {
 async fn work(
     writer: WriterParts,
     hub: Arc<Hub>,
+    own: mpsc::Receiver<Bytes>,
     leads: watch::Sender<Leadership>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -206,7 +210,7 @@ async fn work(
     let (nats, store) = (writer.nats.clone(), writer.store.clone());
     tokio::join!(
         writer::run(writer, leads, stop.clone()),
-        live::follow(hub, nats, store, stop)
+        live::follow(hub, nats, store, own, stop)
     );
     Ok(())
 }

@@ -4,12 +4,13 @@
 
 import { delay } from "./backoff.js";
 
-/** Heartbeats come every 15 s; two missed and a margin. */
-const SILENCE_MS = 35_000;
+/** Heartbeats are asked for every 5 s; given up after two missed and a margin. */
+const BEAT_S = 5;
+const SILENCE_MS = 12_000;
 /** After waking, one missed heartbeat is enough to ask anew. */
-const STALE_ON_WAKE_MS = 17_000;
+const STALE_ON_WAKE_MS = 6000;
 const JUST_WOKE_MS = 2000;
-const WATCH_EVERY_MS = 5000;
+const WATCH_EVERY_MS = 2000;
 const OPEN_TIMEOUT_MS = 10_000;
 const LOST_AFTER_TRIES = 3;
 const LOST_AFTER_MS = 15_000;
@@ -116,6 +117,7 @@ export class Connection {
     const url = new URL("/api/v1/stream", location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const since = this.since();
+    url.searchParams.set("beat", String(BEAT_S));
     if (since !== null) url.searchParams.set("since", String(since));
     let socket;
     try {

@@ -6,6 +6,7 @@ mod account;
 mod child;
 pub mod cli;
 pub mod demo;
+mod kept_nats;
 mod lock;
 pub mod log;
 pub mod nats_server;

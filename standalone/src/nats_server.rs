@@ -2,11 +2,13 @@
 //! own, a port on the loopback interface, one password per role. It keeps its
 //! port over restarts, so that clients find it again.
 
+mod binary;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::Deserialize;
 
@@ -14,13 +16,7 @@ use crate::child::{Process, Spec};
 use crate::lock::DirLock;
 use crate::ready;
 use crate::secret::{Secret, write_private};
-use crate::version::{self, Version};
-
-/// Older ones lack `sync_interval: always` and per-message features that the stream relies on.
-const OLDEST_VERSION: Version = Version {
-    major: 2,
-    minor: 15,
-};
+pub(crate) use binary::find;
 /// A stream of several GiB is checked at start; beyond this something is wrong.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 /// It closes its files in milliseconds.
@@ -101,6 +97,12 @@ impl NatsServer {
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Its port on 127.0.0.1; the same after a restart.
@@ -294,50 +296,6 @@ fn parse_ports(json: &[u8]) -> Option<u16> {
     let ports: Ports = serde_json::from_slice(json).ok()?;
     let (_, port) = ports.nats.first()?.rsplit_once(':')?;
     port.parse().ok()
-}
-
-/// The given binary, when it is suitable; else one that is found.
-pub(crate) async fn find(given: Option<PathBuf>) -> Result<PathBuf> {
-    match given {
-        Some(binary) => checked(binary).await,
-        None => search().await,
-    }
-}
-
-/// The first suitable binary on `PATH`, else in `.tools/bin` above this program (`make` puts it there).
-async fn search() -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let program = std::env::current_exe().unwrap_or_default();
-    let candidates = std::env::split_paths(&path)
-        .chain(program.ancestors().map(|dir| dir.join(".tools/bin")))
-        .map(|dir| dir.join("nats-server"))
-        .filter(|binary| binary.is_file());
-    let mut refused = Vec::new();
-    for candidate in candidates {
-        match checked(candidate).await {
-            Ok(binary) => return Ok(binary),
-            Err(error) => refused.push(format!("{error:#}")),
-        }
-    }
-    let found = if refused.is_empty() {
-        "none was found".to_owned()
-    } else {
-        refused.join("; ")
-    };
-    Err(anyhow!(
-        "failed to find nats-server {OLDEST_VERSION} or newer: {found}. `make up` fetches one, or name yours with --nats-server (PHASELINE_NATS_SERVER)"
-    ))
-}
-
-async fn checked(binary: PathBuf) -> Result<PathBuf> {
-    let version = version::of(&binary).await?;
-    if version < OLDEST_VERSION {
-        bail!(
-            "{} is {version}, and {OLDEST_VERSION} or newer is needed",
-            binary.display()
-        );
-    }
-    Ok(binary)
 }
 
 #[cfg(test)]

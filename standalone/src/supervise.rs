@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{NatsServer, PostgresServer};
+use crate::PostgresServer;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Long enough for a log that can be read, short enough for somebody who just freed the disk.
@@ -23,18 +23,18 @@ const STABLE: Duration = Duration::from_secs(30);
 pub(crate) trait Server {
     /// For the log.
     const NAME: &'static str;
-    /// Waits for its end.
-    async fn wait(&mut self) -> Result<ExitStatus>;
-    /// Starts it again.
+    /// Waits until it has to be started again; why, for people.
+    async fn wait(&mut self) -> Result<String>;
+    /// Starts it again, after ending it in order if it still runs.
     async fn restart(&mut self) -> Result<()>;
     /// Ends it in order.
     async fn stop(&mut self) -> Result<()>;
 }
 
-impl Server for NatsServer {
-    const NAME: &'static str = "nats-server";
-    async fn wait(&mut self) -> Result<ExitStatus> {
-        self.wait().await
+impl Server for PostgresServer {
+    const NAME: &'static str = "Postgres";
+    async fn wait(&mut self) -> Result<String> {
+        self.wait().await.map(ended)
     }
     async fn restart(&mut self) -> Result<()> {
         self.restart().await
@@ -44,17 +44,9 @@ impl Server for NatsServer {
     }
 }
 
-impl Server for PostgresServer {
-    const NAME: &'static str = "Postgres";
-    async fn wait(&mut self) -> Result<ExitStatus> {
-        self.wait().await
-    }
-    async fn restart(&mut self) -> Result<()> {
-        self.restart().await
-    }
-    async fn stop(&mut self) -> Result<()> {
-        self.stop().await
-    }
+/// What an end is to people.
+pub(crate) fn ended(status: ExitStatus) -> String {
+    format!("it ended with {status}")
 }
 
 /// What the pages say of a server that was just started.
@@ -93,9 +85,9 @@ async fn keep_alive<S: Server>(server: &mut S, told: &watch::Sender<PrivateServe
     loop {
         let since = Instant::now();
         match server.wait().await {
-            Ok(status) => {
-                tracing::warn!("the private {} ended with {status}", S::NAME);
-                tell_end(told, format!("it ended with {status}"));
+            Ok(why) => {
+                tracing::warn!("the private {} is started again: {why}", S::NAME);
+                tell_end(told, why);
             }
             Err(error) => {
                 tracing::error!("{error:#}");
@@ -142,13 +134,13 @@ mod tests {
 
     impl Server for Fake<'_> {
         const NAME: &'static str = "fake";
-        async fn wait(&mut self) -> Result<ExitStatus> {
+        async fn wait(&mut self) -> Result<String> {
             if self.lives == 0 {
                 self.stop.cancel();
                 std::future::pending::<()>().await;
             }
             self.lives -= 1;
-            Ok(ExitStatus::from_raw(9))
+            Ok(ended(ExitStatus::from_raw(9)))
         }
         async fn restart(&mut self) -> Result<()> {
             let (restarts, stopped) = self.calls.get();

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::account;
+use crate::kept_nats::KeptNats;
 use crate::lock::DirLock;
 use crate::nats_server::{self, create_private_dir};
 use crate::runtime_file::RuntimeFile;
@@ -55,7 +56,8 @@ pub async fn run(
         nats_password_file: nats.agent_password_file(),
     };
     let agent_config = agent_config(&config, &nats);
-    let result = Parts::start(&config, listener, nats, postgres)
+    let silent = agent_config.broker_silent.subscribe();
+    let result = Parts::start(&config, listener, nats, postgres, silent)
         .run(agent_config, &config.state_dir, &runtime_file, ready, &stop)
         .await;
     RuntimeFile::remove(&config.state_dir);
@@ -162,10 +164,12 @@ impl Parts {
         listener: TcpListener,
         nats: NatsServer,
         postgres: PostgresServer,
+        broker_silent: watch::Receiver<bool>,
     ) -> Self {
         let tasks = TaskTracker::new();
         let mut aggregator_config = aggregator_config(config, &nats, &postgres);
-        let (nats_told, postgres_told) = (started::<NatsServer>(), started::<PostgresServer>());
+        let nats = KeptNats::new(nats, broker_silent);
+        let (nats_told, postgres_told) = (started::<KeptNats>(), started::<PostgresServer>());
         aggregator_config.servers = vec![nats_told.subscribe(), postgres_told.subscribe()];
         let servers_stop = CancellationToken::new();
         Self {

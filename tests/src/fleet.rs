@@ -19,6 +19,8 @@ use crate::writer::Project;
 /// Until all has arrived after the last fault: far beyond what is promised, because the
 /// figure is printed and a busy machine is no fault of ours.
 const CONVERGENCE: Duration = Duration::from_secs(90);
+/// Postgres replays its log and syncs every file, beside the load, at the disk's pace.
+const RECOVERY: Duration = Duration::from_secs(150);
 
 /// What can be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,7 +234,7 @@ impl Fleet {
             // Postgres itself ends the others, recovers and takes connections again.
             Part::Backend => {
                 let since = Instant::now();
-                wait::eventually("Postgres recovers", async || {
+                wait::eventually_within(RECOVERY, "Postgres recovers", async || {
                     self.system.database.number("SELECT 1::bigint").await
                 })
                 .await;

@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// As pages: two missed heartbeats and a margin.
-const SILENCE: Duration = Duration::from_secs(35);
+const SILENCE: Duration = Duration::from_secs(12);
 
 /// How a connection ended: the close code, or none when it just broke.
 pub type End = Option<u16>;

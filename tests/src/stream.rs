@@ -51,8 +51,8 @@ impl Client {
             (seen.seq, seen.received)
         };
         let query = match received {
-            0 => String::new(),
-            _ => format!("?since={seq}"),
+            0 => "?beat=5".to_owned(),
+            _ => format!("?beat=5&since={seq}"),
         };
         Self::try_connect(base, &query, record).await
     }

@@ -15,6 +15,7 @@ use crate::change::Known;
 pub(super) enum Work {
     Read,
     Record,
+    Commit,
     Other,
 }
 
@@ -38,7 +39,17 @@ pub(super) struct Inner {
     pub(super) refused: bool,
     /// Events that the broker has, and that could not be dropped yet.
     pub(super) acknowledged: Vec<i64>,
+    /// Events of this turn of the watching thread.
+    turn: usize,
+    /// Those of them that are not committed yet.
+    open: usize,
+    /// What the watching thread takes as written is not.
+    pub(super) undone: bool,
 }
+
+/// Events of a turn that share a transaction: what waits for it is a few
+/// milliseconds old, and the publisher is not kept waiting for a long walk.
+const IN_ONE_TRANSACTION: usize = 64;
 
 impl Inner {
     /// Nothing is open yet.
@@ -54,6 +65,9 @@ impl Inner {
             failing: BTreeSet::new(),
             refused: false,
             acknowledged: Vec::new(),
+            turn: 0,
+            open: 0,
+            undone: false,
         }
     }
 
@@ -62,6 +76,7 @@ impl Inner {
         self.store.as_mut().ok_or_else(missing)
     }
 
+    /// The first event of a turn is committed at once, the others with [`Self::commit`].
     pub(super) fn record(
         &mut self,
         event: &mut Event,
@@ -71,6 +86,14 @@ impl Inner {
     ) -> Result<(), StoreError> {
         self.drop_acknowledged()?;
         let at_limit = self.store()?.is_at_limit()?;
+        let alone = at_limit || self.disk_full || !self.failing.is_empty();
+        if alone || self.open >= IN_ONE_TRANSACTION {
+            self.commit()?;
+        }
+        if !alone && self.turn > 0 {
+            self.store()?.begin()?;
+        }
+        self.turn += 1;
         if at_limit && !self.coalesced {
             self.make_room()?;
         }
@@ -78,6 +101,7 @@ impl Inner {
         let id = match self.store()?.record(event, path, known, grown, coalesce) {
             // Once more, now that there may be room.
             Err(error) if error.is_full() && !coalesce => {
+                self.commit()?;
                 self.disk_full = !matches!(error, StoreError::Limit(_));
                 self.make_room()?;
                 self.store()?.record(event, path, known, grown, true)
@@ -85,11 +109,35 @@ impl Inner {
             result => result,
         }?;
         self.disk_full = false;
+        self.open += usize::from(self.store()?.is_open());
         self.last_id = self.last_id.max(id);
         if self.coalesced && self.store()?.is_half_empty()? {
             self.coalesced = false;
         }
         Ok(())
+    }
+
+    /// Commits what a turn left open. True: there was something.
+    pub(super) fn commit(&mut self) -> Result<bool, StoreError> {
+        self.open = 0;
+        let Some(store) = &mut self.store else {
+            // It was damaged, and everything is read again.
+            return Ok(false);
+        };
+        let committed = store.commit();
+        self.undone |= committed.is_err();
+        committed
+    }
+
+    /// The watching thread is about to wait.
+    pub(super) fn end_turn(&mut self) -> Result<bool, StoreError> {
+        self.turn = 0;
+        self.commit()
+    }
+
+    /// Nothing was written since the last turn ended.
+    pub(super) fn is_between_turns(&self) -> bool {
+        self.turn == 0 && self.open == 0
     }
 
     /// Of each file only the newest event stays.
@@ -104,7 +152,8 @@ impl Inner {
     }
 
     pub(super) fn drop_acknowledged(&mut self) -> Result<(), StoreError> {
-        if !self.acknowledged.is_empty() {
+        // In a transaction that may be undone they would be forgotten.
+        if !self.acknowledged.is_empty() && !self.store()?.is_open() {
             let ids = std::mem::take(&mut self.acknowledged);
             let dropped = self.store()?.acknowledge(&ids);
             if dropped.is_err() {

@@ -1,4 +1,4 @@
-//! All SQL of the agent. One connection, one transaction per event, written
+//! All SQL of the agent. One connection, one transaction per turn, written
 //! ahead and not synced here: a write survives the death of the process, and
 //! the group sync ([`super::sync`]) brings it to the disk.
 
@@ -6,8 +6,11 @@ mod boot;
 mod coalesce;
 mod error;
 mod files;
+mod fresh;
 mod grown;
 mod open;
+mod room;
+mod turn;
 mod wal;
 
 use std::os::unix::ffi::OsStrExt as _;
@@ -21,6 +24,8 @@ use uuid::Uuid;
 use crate::change::Known;
 use coalesce::Older;
 pub(crate) use error::StoreError;
+use fresh::Fresh;
+use room::Room;
 
 /// An event that waits to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +46,10 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) struct Store {
     db: Connection,
-    max_bytes: u64,
+    room: Room,
+    fresh: Fresh,
+    /// Events after this one are in a transaction that is still open.
+    committed: i64,
     /// Events that wait.
     pub(crate) events: u64,
     /// Their payloads, bytes.
@@ -69,7 +77,9 @@ impl Store {
             db: opened.db,
             begun: opened.begun,
             shortened: opened.shortened,
-            max_bytes,
+            room: Room::new(max_bytes),
+            fresh: Fresh::default(),
+            committed: i64::MAX,
             events: 0,
             bytes: 0,
         };
@@ -93,8 +103,8 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub(crate) fn is_at_limit(&self) -> Result<bool, StoreError> {
-        Ok(used_bytes(&self.db)? >= self.max_bytes)
+    pub(crate) fn is_at_limit(&mut self) -> Result<bool, StoreError> {
+        Ok(self.room.is_at_limit(&self.db)?)
     }
 
     /// So few pages are in use that it may fill up once more before older events give way.
@@ -102,7 +112,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub(crate) fn is_half_empty(&self) -> Result<bool, StoreError> {
-        Ok(used_bytes(&self.db)? < self.max_bytes / 2)
+        Ok(self.room.is_half_empty(&self.db)?)
     }
 
     /// Brings the write-ahead file into the database, so that its room can be used again.
@@ -151,7 +161,7 @@ impl Store {
         if known.as_deref() == Some(stream.as_bytes()) {
             return Ok(false);
         }
-        let tx = self.db.transaction()?;
+        let tx = self.db.savepoint()?;
         if known.is_some() {
             files::forget_what_was_sent(&tx)?;
         }
@@ -160,7 +170,7 @@ impl Store {
         Ok(known.is_some())
     }
 
-    /// Writes an event and what is now known of its file, in one transaction.
+    /// Writes an event and what is now known of its file, both or none.
     /// `coalesce`: the file's older events give way to this one. Returns the
     /// event's id, which is also set in `known`. `grown`: how far a growing
     /// file was read.
@@ -175,14 +185,15 @@ impl Store {
         grown: Option<&str>,
         coalesce: bool,
     ) -> Result<i64, StoreError> {
-        let tx = self.db.transaction()?;
+        // A transaction of its own where none is open.
+        let tx = self.db.savepoint()?;
         let (mut dropped, mut dropped_bytes) = (0, 0);
         if coalesce {
             let older = Older::of_file(&tx, path)?;
             event.recreated |= older.boundary && event.kind == EventKind::Content;
             (dropped, dropped_bytes) = older.delete(&tx, i64::MAX)?;
         }
-        let row = Row {
+        let mut row = Row {
             id: 0,
             line: line(event),
             subject: protocol::subject::event(event),
@@ -203,10 +214,12 @@ impl Store {
             &row.payload[..],
             checksum(&row).0
         ])?;
-        if used_bytes(&tx)? > self.max_bytes {
-            return Err(StoreError::Limit(self.max_bytes));
+        let bytes = row.payload.len() + grown.map_or(0, str::len);
+        if self.room.is_exceeded_by(&tx, bytes as u64)? {
+            return Err(StoreError::Limit(self.room.max_bytes));
         }
-        let id = tx.last_insert_rowid();
+        row.id = tx.last_insert_rowid();
+        let id = row.id;
         let written = Known {
             event: id,
             ..known.clone()
@@ -219,6 +232,13 @@ impl Store {
         known.event = id;
         self.events = (self.events + 1).saturating_sub(dropped);
         self.bytes = (self.bytes + row.payload.len() as u64).saturating_sub(dropped_bytes);
+        if self.is_open() {
+            self.committed = self.committed.min(id - 1);
+        }
+        if dropped > 0 {
+            self.fresh.forget();
+        }
+        self.fresh.push(row);
         Ok(id)
     }
 
@@ -235,6 +255,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub(crate) fn coalesce_all(&mut self) -> Result<(), StoreError> {
+        self.fresh.forget();
         coalesce::all(&mut self.db)?;
         self.count()
     }
@@ -244,16 +265,30 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub(crate) fn load(
-        &self,
+        &mut self,
         after: i64,
         max: usize,
         bytes: usize,
     ) -> Result<Vec<Row>, StoreError> {
+        if let Some(rows) = self.fresh.after(after, self.committed, max, bytes) {
+            return Ok(rows);
+        }
+        let rows = self.read(after, max, bytes)?;
+        let size: usize = rows.iter().map(|row| row.payload.len()).sum();
+        if rows.len() < max && size < bytes && !self.is_open() {
+            self.fresh
+                .begin_after(rows.last().map_or(after, |row| row.id));
+        }
+        Ok(rows)
+    }
+
+    fn read(&self, after: i64, max: usize, bytes: usize) -> Result<Vec<Row>, StoreError> {
         let mut query = self.db.prepare_cached(
             "SELECT id, line, subject, message_id, payload, checksum FROM event
-             WHERE id > ?1 ORDER BY id LIMIT ?2",
+             WHERE id > ?1 AND id <= ?3 ORDER BY id LIMIT ?2",
         )?;
-        let mut rows = query.query(params![after, i64::try_from(max).unwrap_or(i64::MAX)])?;
+        let limit = i64::try_from(max).unwrap_or(i64::MAX);
+        let mut rows = query.query(params![after, limit, self.committed])?;
         let (mut loaded, mut size) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
             let checksum_found: [u8; 32] = row.get(5)?;
@@ -284,7 +319,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub(crate) fn acknowledge(&mut self, ids: &[i64]) -> Result<(), StoreError> {
-        let tx = self.db.transaction()?;
+        let tx = self.db.savepoint()?;
         let (mut events, mut bytes) = (0, 0);
         {
             let mut delete =
@@ -315,13 +350,6 @@ impl Store {
         )?;
         self.count()
     }
-}
-
-/// Pages in use times their size.
-fn used_bytes(db: &Connection) -> rusqlite::Result<u64> {
-    let number = |pragma| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let pages = number("page_count")? - number("freelist_count")?;
-    Ok(pages.unsigned_abs() * number("page_size")?.unsigned_abs())
 }
 
 fn path_bytes(path: &Path) -> &[u8] {

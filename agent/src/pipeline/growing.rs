@@ -133,7 +133,7 @@ impl Pipeline {
         };
         let saved = growing.stream.saved();
         self.outbox
-            .record_grown(&mut event, look.path, &mut known, &saved)?;
+            .record(&mut event, look.path, &mut known, Some(&saved))?;
         growing.was_saved(look.now);
         growing.told = Some((headline, look.now));
         tracked.known = Some(known);

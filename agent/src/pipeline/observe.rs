@@ -309,7 +309,8 @@ impl Pipeline {
         mut known: Known,
     ) -> Result<(), OutboxError> {
         event.gap = tracked.gap != Gap::No;
-        self.outbox.record(&mut event, look.path, &mut known)?;
+        self.outbox
+            .record(&mut event, look.path, &mut known, None)?;
         tracked.gap = Gap::No;
         tracked.recorded_at = Some(look.now);
         tracing::debug!(

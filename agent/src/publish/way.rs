@@ -35,9 +35,9 @@ impl Way {
         self.unanswered_since.get_or_insert(now);
     }
 
-    /// An event was not taken; why.
-    pub(super) fn refused(&mut self, reason: String) {
-        self.reason = Some(reason);
+    /// An event was not taken; why, if the broker said it.
+    pub(super) fn refused(&mut self, reason: Option<String>) {
+        self.reason = reason;
     }
 
     /// An event was taken, or nothing is on its way any more.
@@ -45,6 +45,7 @@ impl Way {
         self.unanswered_since = None;
         self.reason = None;
         if std::mem::take(&mut self.told) {
+            self.board.broker_is_silent(false);
             self.board.trouble(Trouble::Broker, None);
         }
     }
@@ -66,6 +67,7 @@ impl Way {
             let reason = self.reason.as_deref().unwrap_or("it does not answer");
             let text = format!("the broker takes no events ({reason}): they wait in the outbox");
             tracing::error!(reason, "the broker is reached and takes no events");
+            self.board.broker_is_silent(self.reason.is_none());
             self.board.trouble(Trouble::Broker, Some(&text));
             self.told = true;
         }
@@ -94,7 +96,7 @@ mod tests {
         way.sent(start);
         way.look(start);
         assert_eq!(board.roots()[0].reason, None);
-        way.refused("no room".to_owned());
+        way.refused(Some("no room".to_owned()));
         let due = way.due().unwrap();
         assert_eq!(due, start + TELL_AFTER);
         way.look(due);
@@ -103,5 +105,20 @@ mod tests {
         assert_eq!(way.due(), None, "it is told");
         way.works();
         assert_eq!(board.roots()[0].state, RootState::Watching);
+    }
+
+    #[test]
+    fn a_silent_broker_is_told_apart_from_one_that_refuses() {
+        let silent = tokio::sync::watch::Sender::default();
+        let mut way = Way::new(Arc::new(Board::new(silent.clone())));
+        let start = Instant::now();
+        for reason in [Some("the stream is full".to_owned()), None] {
+            way.sent(start);
+            way.refused(reason.clone());
+            way.look(start + TELL_AFTER);
+            assert_eq!(*silent.borrow(), reason.is_none());
+            way.works();
+            assert!(!*silent.borrow());
+        }
     }
 }

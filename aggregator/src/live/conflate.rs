@@ -12,7 +12,7 @@ use super::change::{Change, Key, OutFrame};
 
 /// Frames a second that are sent one by one: what a page can draw each of.
 const PER_SECOND: f64 = 50.0;
-/// The least that a reader may ask for: one gathering in ten seconds, less than the silence before a heartbeat.
+/// The least that a reader may ask for: one gathering in ten seconds; heartbeats come in between.
 const LEAST_PER_SECOND: f64 = 0.1;
 /// Longest gathering unless the reader asked for less: short enough to look immediate.
 const GATHER: Duration = Duration::from_millis(200);

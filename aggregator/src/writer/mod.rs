@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{About, Alerts};
+use crate::live::OwnFrames;
 use crate::metrics::Metrics;
 use crate::nats::Nats;
 use crate::store::{Store, WriterSession};
@@ -63,6 +64,8 @@ pub(crate) struct WriterParts {
     pub store: Store,
     /// Where events come from and changes go to.
     pub nats: Nats,
+    /// The short way to this replica's own readers.
+    pub own_frames: OwnFrames,
     /// What it counts.
     pub metrics: Arc<Metrics>,
     /// What it says is wrong.

@@ -169,8 +169,9 @@ fn server_args(data: &Path, socket_dir: &Path, port: u16, tcp: bool) -> Vec<OsSt
         ("max_connections", "50".to_owned()),
         // A desktop's share: the working set is the builds of some weeks.
         ("shared_buffers", "64MB".to_owned()),
-        ("max_wal_size", "512MB".to_owned()),
-        ("checkpoint_timeout", "15min".to_owned()),
+        // What a crash leaves to be replayed: seconds of work.
+        ("max_wal_size", "256MB".to_owned()),
+        ("checkpoint_timeout", "5min".to_owned()),
         // Queries here are short; compiling them costs more than it saves.
         ("jit", "off".to_owned()),
         ("huge_pages", "off".to_owned()),

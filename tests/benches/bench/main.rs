@@ -1,6 +1,6 @@
 //! `make bench`: what the whole chain costs, beside what its parts cost alone,
 //! measured in the same run on the same servers. Arguments choose parts:
-//! `latency`, `throughput`, `idle`, `unchanged`, `browser`; none runs all.
+//! `latency`, `throughput`, `idle`, `unchanged`, `growing`, `browser`; none runs all.
 //!
 //! The figures mean something on a machine that does nothing else.
 
@@ -11,6 +11,7 @@
 )]
 
 mod browser;
+mod growing;
 mod idle;
 mod latency;
 mod primitives;
@@ -21,7 +22,14 @@ mod unchanged;
 
 use report::Report;
 
-const PARTS: [&str; 5] = ["latency", "throughput", "idle", "unchanged", "browser"];
+const PARTS: [&str; 6] = [
+    "latency",
+    "throughput",
+    "idle",
+    "unchanged",
+    "growing",
+    "browser",
+];
 
 fn main() {
     // cargo adds `--bench`.
@@ -51,6 +59,7 @@ fn main() {
                 "throughput" => throughput::run(&mut report).await,
                 "idle" => idle::run(&mut report).await,
                 "unchanged" => unchanged::run(&mut report).await,
+                "growing" => growing::run(&mut report).await,
                 _ => browser::run(&mut report).await,
             }
         });

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use harness::api::Api;
+use harness::disk::Disk;
 use harness::fixtures;
 use harness::process::{Process, clean, program};
 use harness::wait::{check, eventually, eventually_within};
@@ -213,4 +214,48 @@ async fn a_second_launcher_on_the_same_data_is_refused_in_plain_words() {
     assert_eq!(answer.status, 200, "{}", answer.body);
     first.process.stop().await;
     first.no_children_left().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_was_full_for_everything_needs_nothing_but_room() {
+    let Some(disk) = Disk::mount(320 * 1024) else {
+        return;
+    };
+    let (watch, state) = (scratch::directory("home"), disk.path().join("up"));
+    let mut up = Up::start(&watch, &state);
+    up.ready().await;
+    let api = Api::new(up.base.clone());
+    let projects: Vec<_> = (0..8)
+        .map(|number| Project::create(up.watch.join(format!("p{number}"))))
+        .collect();
+    let shows = async |project: &Project, number: u64| {
+        let (id, detail) = (project.build_id("launcher", 1), format!("step {number}"));
+        eventually_within(FIRST_START, "the newest state is shown", async || {
+            let build = api.build(&id).await?;
+            check(build.detail.as_deref() == Some(&detail), || {
+                format!("{build:?}")
+            })
+        })
+        .await;
+    };
+    for project in &projects {
+        project.phase(&fixtures::numbered("full", 0));
+        shows(project, 0).await;
+    }
+    disk.fill();
+    // Much more than what is left in buffers and preallocated files.
+    for number in 1..=400 {
+        for project in &projects {
+            project.phase(&fixtures::numbered("full", number));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    disk.free();
+    for project in &projects {
+        project.phase(&fixtures::numbered("full", 401));
+        shows(project, 401).await;
+    }
+    assert!(up.process.ended().is_none(), "{}", up.process.tail());
+    let status = up.process.stop().await;
+    assert!(status.success(), "{status}: {}", up.process.tail());
 }

@@ -22,7 +22,7 @@ pub(super) struct Older {
 
 impl Older {
     /// Those of this file.
-    pub(super) fn of_file(tx: &Transaction, path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn of_file(tx: &Connection, path: &Path) -> Result<Self, StoreError> {
         let rows: Vec<(i64, bool, i64)> = tx
             .prepare_cached("SELECT id, boundary, length(payload) FROM event WHERE file = ?1")?
             .query_map([path_bytes(path)], |row| {
@@ -40,7 +40,7 @@ impl Older {
     }
 
     /// Deletes those before this id; how many, and their bytes.
-    pub(super) fn delete(&self, tx: &Transaction, before: i64) -> Result<(u64, u64), StoreError> {
+    pub(super) fn delete(&self, tx: &Connection, before: i64) -> Result<(u64, u64), StoreError> {
         let (mut events, mut bytes) = (0, 0);
         for (id, _, size) in self.rows.iter().filter(|(id, ..)| *id < before) {
             tx.prepare_cached("DELETE FROM event WHERE id = ?1")?

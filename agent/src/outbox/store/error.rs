@@ -13,6 +13,9 @@ pub(crate) enum StoreError {
     /// The limit is reached, and nothing in it can give way.
     #[error("it has reached its limit of {0} bytes (PHASELINE_OUTBOX_MAX)")]
     Limit(u64),
+    /// What was written in this turn is not in it: it could not be committed.
+    #[error("what was written last could not be committed")]
+    Undone,
     /// Written by a newer agent: not damaged, and not ours to set aside.
     #[error("it has version {0}, which is newer than this agent")]
     Newer(i64),
@@ -43,9 +46,12 @@ impl StoreError {
                 | rusqlite::Error::IntegralValueOutOfRange(..)
                 | rusqlite::Error::SqlInputError { .. },
             ) => true,
-            Self::Sqlite(_) | Self::Limit(_) | Self::Newer(_) | Self::Json(_) | Self::Io(_) => {
-                false
-            }
+            Self::Sqlite(_)
+            | Self::Limit(_)
+            | Self::Undone
+            | Self::Newer(_)
+            | Self::Json(_)
+            | Self::Io(_) => false,
         }
     }
 
@@ -55,7 +61,7 @@ impl StoreError {
         match self {
             Self::Limit(_) => true,
             Self::Sqlite(error) => error.sqlite_error_code() == Some(DiskFull),
-            Self::Damaged(_) | Self::Newer(_) | Self::Json(_) | Self::Io(_) => false,
+            Self::Damaged(_) | Self::Undone | Self::Newer(_) | Self::Json(_) | Self::Io(_) => false,
         }
     }
 

@@ -10,7 +10,9 @@ mod talk;
 #[cfg(test)]
 mod tests;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -35,11 +37,29 @@ use socket::Socket;
 const MAX_FILTER: usize = 16 * 1024;
 
 /// What a connection asks for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wishes {
     since: Option<u64>,
     full: bool,
     filter: Filter,
+    beat: Duration,
+}
+
+/// Seconds of silence before a heartbeat, unless the reader asks otherwise.
+const BEAT_S: u64 = 15;
+/// What it may ask for. Pages, which cannot ping, ask for 5: two missed and a
+/// margin, and a connection that is open at one end only is given up within 15 s.
+const BEATS_S: RangeInclusive<u64> = 1..=60;
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            since: None,
+            full: false,
+            filter: Filter::default(),
+            beat: Duration::from_secs(BEAT_S),
+        }
+    }
 }
 
 /// A WebSocket of text frames `{"type","data","timestamp","source","seq"}`.
@@ -47,7 +67,7 @@ struct Wishes {
 /// First a `snapshot` (or, with `since`, what was missed as `build`, `host_update` and `build_complete`, then a
 /// `heartbeat`), then only changes: `build_update` is a JSON merge patch (RFC 7396) of the build as last sent,
 /// `build` a whole one. `seq` says: everything up to it that concerns this connection has been sent; pass the last
-/// one as `since` to go on after a break. `heartbeat` comes after 15 s of silence,
+/// one as `since` to go on after a break. `heartbeat` comes after 15 s of silence (`beat`),
 /// and at once when the values become old or current again (`data.stale`: `reason` and `last_seen_at`). A client may send
 /// `{"type":"rate","per_second":N}`: each build is then sent at most N times a second (0.1 to 50); failures,
 /// completions and changed to-do lists never wait.
@@ -58,6 +78,7 @@ struct Wishes {
         ("full" = Option<u8>, Query, description = "1: whole builds instead of merge patches"),
         ("build" = Option<String>, Query, description = "Only this build and its host"),
         ("host" = Option<String>, Query, description = "Only this host and its builds"),
+        ("beat" = Option<u64>, Query, description = "Seconds of silence before a heartbeat, 1 to 60; 15 unless given"),
     ),
     responses(
         (status = 101, description = "The WebSocket is open"),
@@ -147,7 +168,7 @@ fn accept(app: &App, request: &mut Request) -> Result<Accepted, ApiError> {
 }
 
 fn wishes(request: &Request) -> Result<Wishes, ApiError> {
-    let params = Params::read(request.uri(), &["since", "full", "build", "host"])?;
+    let params = Params::read(request.uri(), &["since", "full", "build", "host", "beat"])?;
     let filter = Filter {
         build: params.text("build"),
         host: params.text("host"),
@@ -166,6 +187,7 @@ fn wishes(request: &Request) -> Result<Wishes, ApiError> {
         since: params.number("since", 0..=u64::MAX)?,
         full: params.flag("full")?,
         filter,
+        beat: Duration::from_secs(params.number("beat", BEATS_S)?.unwrap_or(BEAT_S)),
     })
 }
 

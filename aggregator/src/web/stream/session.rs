@@ -17,8 +17,6 @@ use super::socket::Socket;
 use super::talk::Talk;
 use crate::live::{Hub, Joined, OutFrame};
 
-/// Silence after which a heartbeat says that there is nothing to say.
-const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
 /// How often a connection is pinged; without a word after two pings it is over: within 15 s, as every hop.
 const PING_EVERY: Duration = Duration::from_secs(5);
 const UNANSWERED: u32 = 2;
@@ -55,6 +53,8 @@ pub(super) struct Session<S> {
     inbound: Inbound,
     stale: watch::Receiver<Option<Stale>>,
     silent_since: Instant,
+    /// Silence after which a heartbeat says that there is nothing to say.
+    beat: Duration,
     ping_at: Instant,
     unanswered: u32,
 }
@@ -63,6 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) fn new(socket: Socket<S>, hub: Arc<Hub>, wishes: Wishes, joined: Joined) -> Self {
         let now = Instant::now();
         let stale = hub.stale();
+        let beat = wishes.beat;
         let (talk, first) = Talk::begin(hub, wishes, joined, now);
         Self {
             socket,
@@ -71,6 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             inbound: Inbound::new(now),
             stale,
             silent_since: now,
+            beat,
             ping_at: now + PING_EVERY,
             unanswered: 0,
         }
@@ -105,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Some(first) = self.first.take() {
             return self.send(first).await;
         }
-        let silence_ends = self.silent_since + HEARTBEAT_AFTER;
+        let silence_ends = self.silent_since + self.beat;
         let due = self.talk.due().unwrap_or(silence_ends);
         let wake = due.min(silence_ends).min(self.ping_at);
         tokio::select! {
@@ -142,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let frames = self.talk.flush();
             self.send(frames).await?;
         }
-        if self.silent_since + HEARTBEAT_AFTER <= now {
+        if self.silent_since + self.beat <= now {
             let heartbeat = self.talk.heartbeat();
             self.send(vec![heartbeat]).await?;
         }
