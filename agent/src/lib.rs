@@ -28,6 +28,7 @@ mod schedule;
 pub mod settings;
 mod state_dir;
 mod stream_json;
+mod test_report;
 mod watches;
 
 use std::sync::Arc;

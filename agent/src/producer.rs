@@ -13,6 +13,8 @@ use protocol::ProjectToken;
 
 pub(crate) use pattern::Pattern;
 
+use crate::stream_json::Kind;
+
 /// One kind of file that a producer writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Source {
@@ -40,11 +42,14 @@ pub(crate) struct Source {
 pub(crate) enum Format {
     /// One JSON value, shipped whole.
     Json,
-    /// Claude Code's stream-JSON, one line after another: read on as it grows,
-    /// shipped as a digest of its figures.
-    Stream,
+    /// One line after another: read on as it grows, shipped as a digest of its figures.
+    Lines(Kind),
     /// Text, which stays on the host: its size alone is shipped, as `{"bytes":n}`.
     Text,
+    /// Text with a number in it: shipped as `{"bytes":n,"count":n}`.
+    Count,
+    /// What a test run reported, which stays on the host: its figures are shipped.
+    Report,
 }
 
 /// What a file is for.
@@ -54,6 +59,8 @@ pub(crate) enum Role {
     Phase,
     /// Written once at the end of a run. Two runs may end with equal bytes.
     Summary,
+    /// Its being there is what it says, so that two runs write equal bytes too.
+    Mark,
     /// Anything else.
     Part,
 }
@@ -65,6 +72,9 @@ pub(crate) enum Identity {
     Project,
     /// The producer's own id, `{id}` in the pattern: the same build wherever its files lie.
     Id,
+    /// The producer's session, `{id}` in the pattern, in this project. One that
+    /// is called as the project's directory is the project's own build.
+    Session,
 }
 
 /// Every kind of file that is watched for.
@@ -170,6 +180,9 @@ impl Spec {
     pub(crate) fn token(&self) -> ProjectToken {
         match (self.source.identity, &self.id) {
             (Identity::Id, Some(id)) => ProjectToken::of_id(&self.source.producer, id),
+            (Identity::Session, Some(id)) if self.project.file_name() != Some(OsStr::new(id)) => {
+                ProjectToken::of(&self.project.join(format!("session:{id}")))
+            }
             _ => ProjectToken::of(&self.project),
         }
     }

@@ -1,24 +1,23 @@
 //! Reading one state file and saying what was seen: nothing new, a sign of
 //! life, or an event, which goes into the outbox with what is now known.
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use protocol::event::{EVENT_VERSION, MAX_DOCUMENT_BYTES, MAX_TEXT_BYTES};
+use protocol::event::{EVENT_VERSION, MAX_TEXT_BYTES};
 use protocol::{ContentHash, Document, Event, EventKind, Timestamp, Unreadable, UnreadableReason};
 use serde_json::value::RawValue;
 
 use super::problem::Problem;
-use super::{Gap, Job, Pipeline, Tracked, now_utc};
+use super::{Gap, Job, Pipeline, Tracked, contents, now_utc};
 use crate::beneath::{Beneath, Meta, ReadError, Reading};
 use crate::change::{self, Content, Known, Verdict};
 use crate::git;
 use crate::outbox::OutboxError;
-use crate::producer::{Format, Role, Source, Spec};
+use crate::producer::{Format, Role, Spec};
 use crate::schedule::Patience;
 use crate::stream_json::Turn;
 
@@ -100,10 +99,12 @@ impl Pipeline {
         let relative = path.strip_prefix(&root.path).unwrap_or(path);
         let beneath = Beneath::open(&root.path);
         let read = match &beneath {
-            Ok(beneath) if spec.source.format == Format::Stream => self
-                .read_on(beneath, relative, path, tracked)?
-                .map(Given::More),
-            Ok(beneath) => read(beneath, relative, &spec.source).map(Given::Whole),
+            Ok(beneath) => match spec.source.format {
+                Format::Lines(kind) => self
+                    .read_on(kind, beneath, relative, path, tracked)?
+                    .map(Given::More),
+                _ => contents::read(beneath, relative, &spec.source).map(Given::Whole),
+            },
             Err(error) => Err(root_error(error)),
         };
         // The root may be inside of the project.
@@ -316,9 +317,9 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The last event of the phase file beside a summary.
+    /// The last event of the phase file beside what is written once in a run.
     fn phase_event(&self, look: &Look) -> Option<i64> {
-        if look.spec.source.role != Role::Summary {
+        if !matches!(look.spec.source.role, Role::Summary | Role::Mark) {
             return None;
         }
         let files = self.setup.producers.of_role(&look.spec, Role::Phase);
@@ -358,23 +359,6 @@ impl Pipeline {
             git: look
                 .beneath
                 .and_then(|beneath| git::of_project(beneath, look.root_path, &look.tree)),
-        }
-    }
-}
-
-/// Reads a producer's file in its format.
-fn read(beneath: &Beneath, relative: &Path, source: &Source) -> Result<Reading, ReadError> {
-    let exists = |name: &OsStr| beneath.meta(&relative.with_file_name(name)).is_some();
-    if !source.is_accompanied(exists) {
-        // Somebody else's file of that name.
-        return Err(ReadError::Missing);
-    }
-    match source.format {
-        Format::Json | Format::Stream => beneath.read(relative, MAX_DOCUMENT_BYTES),
-        Format::Text => {
-            let meta = beneath.look(relative)?;
-            let bytes = format!("{{\"bytes\":{}}}", meta.size).into_bytes();
-            Ok(Reading { bytes, meta })
         }
     }
 }

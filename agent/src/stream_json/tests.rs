@@ -33,7 +33,7 @@ impl Feed {
     }
 
     fn digest(&self) -> Value {
-        digest_of(&self.0.figures.digest())
+        digest_of(&self.0.sums.digest())
     }
 
     fn attempt(&self, n: usize) -> Value {

@@ -2,6 +2,7 @@
 
 mod adw;
 mod contents;
+mod foundry;
 mod play;
 mod runs;
 mod spent;
