@@ -2,6 +2,7 @@
 
 mod contents;
 mod finding;
+mod foundry;
 mod growing;
 mod left_out;
 mod roots;

@@ -7,6 +7,7 @@ use super::*;
 
 mod attempts;
 mod following;
+mod foundry;
 mod tools;
 
 /// A file's lines, fed in one way or another.
