@@ -156,6 +156,7 @@ fn build(i: usize, row: &str, now: Timestamp) -> Build {
     });
     if let (Value::Object(whole), Value::Object(rest)) = (&mut whole, rest) {
         whole.extend(rest);
+        whole.extend(crate::metrics::metrics(i));
     }
     value(whole)
 }
