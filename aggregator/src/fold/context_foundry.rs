@@ -103,9 +103,7 @@ fn apply(track: &mut Track) {
     run.build.tasks = tasks::told(run, parts);
     run.build.decisions = feedback::told(run, parts);
     run.build.facts = facts::told(run, parts);
-    if run.build.origin == Origin::Checkpoint {
-        checkpoint::end(run, parts);
-    }
+    checkpoint::end(run, parts);
 }
 
 /// A part that cannot be read is said on its build, and begins none.

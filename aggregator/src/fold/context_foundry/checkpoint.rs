@@ -118,7 +118,10 @@ pub(super) fn end(run: &mut Run, parts: &Parts) {
     if run.build.has_ended() {
         return;
     }
-    run.build.progress = tasks::part_done(&run.build);
+    // A phase's number says more.
+    if run.number.is_none() && parts.newest(run, Kind::Progress).is_some() {
+        run.build.progress = tasks::part_done(&run.build);
+    }
     if let Some(flag) = parts.newest(run, Kind::Complete) {
         let at = flag.at;
         let reason = "the flag COMPLETE is beside its checkpoint".to_owned();

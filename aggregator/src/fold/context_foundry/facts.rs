@@ -69,7 +69,7 @@ pub(super) fn told(run: &Run, parts: &Parts) -> Vec<Fact> {
         ];
         facts.extend(figures.into_iter().filter_map(|(key, label)| {
             let text = in_words(&session.told[key])?;
-            Some(one(key, label, text))
+            Some(one(key, label, &text))
         }));
     }
     facts
@@ -80,15 +80,15 @@ fn fact((keys, label, shown): &Row, places: &[&Map<String, Value>]) -> Option<Fa
         let of = move |key: &&'static str| Some((*key, place.get(*key)?));
         keys.iter().filter_map(of)
     });
-    let mut told = all.filter_map(|(key, value)| Some(one(key, label, text(value, *shown)?)));
+    let mut told = all.filter_map(|(key, value)| Some(one(key, label, &text(value, *shown)?)));
     told.next()
 }
 
-fn one(key: &str, label: &str, text: String) -> Fact {
+fn one(key: &str, label: &str, text: &str) -> Fact {
     Fact {
         key: key.to_owned(),
         label: label.to_owned(),
-        text: cut(&text, MAX_SENTENCE),
+        text: cut(text, MAX_SENTENCE),
     }
 }
 

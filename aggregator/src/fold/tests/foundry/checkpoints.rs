@@ -106,6 +106,17 @@ fn progress_and_the_flag_are_of_the_checkpoint_whichever_comes_first() {
 }
 
 #[test]
+fn the_flag_ends_a_build_whose_newest_state_is_live_too() {
+    let mut play = play();
+    file(&mut play, STATE, &state("builder", 1));
+    let event = ("phase_change", Some(1), json!({"phase":"builder"}));
+    file(&mut play, EVENTS, &log(0, &[event]));
+    assert_eq!(play.build().origin, Origin::Live);
+    file(&mut play, COMPLETE, &json!({"bytes": 0}));
+    assert_eq!(play.build().state, BuildState::Completed);
+}
+
+#[test]
 fn the_phase_complete_ends_a_checkpoint_and_another_start_is_the_next_run() {
     let mut play = play();
     file(&mut play, STATE, &state("complete", 5));
