@@ -99,6 +99,7 @@ impl Track {
         self.newest_observed = self.newest_observed.max(other.newest_observed);
         self.newest_agent = other.newest_agent.or(self.newest_agent);
         self.runs_before = other.runs_before;
+        self.parts.catch_up(&other.parts);
     }
 
     /// The current build.

@@ -112,3 +112,22 @@ fn only_the_newest_events_are_kept_and_their_numbers_say_how_many_there_were() {
     );
     assert!(Sums::restore(Kind::FoundrySession, "[]").is_none());
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_read_as_a_log_or_counted_as_bad(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+        text in "([\\[\\]{}\":,0-9.\\\\ \n-]|metadata|type|data|phase|sequence|input_tokens|context_percentage){0,60}",
+    ) {
+        for kind in [Kind::FoundrySession, Kind::FoundryEvents] {
+            let mut log = Accumulator { sums: Sums::new(kind), ..Accumulator::default() };
+            log.feed(&bytes);
+            log.feed(text.as_bytes());
+            log.at_end();
+            let told = protocol::Document::of(log.sums.digest(), &[""; 0]);
+            let saved = serde_json::to_string(&log.sums).unwrap();
+            let back = Sums::restore(kind, &saved).unwrap();
+            proptest::prop_assert_eq!(protocol::Document::of(back.digest(), &[""; 0]).text, told.text);
+        }
+    }
+}

@@ -26,7 +26,7 @@ enum As {
 
 /// In the order shown.
 #[rustfmt::skip]
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 14] = [
     (&["task", "task_description"], "Task", As::Words),
     (&["project_name"], "Name", As::Words),
     (&["mode"], "Mode", As::Words),
@@ -40,8 +40,13 @@ const ROWS: [Row; 16] = [
     (&["issues_fixed"], "Issues fixed", As::Count),
     (&["screenshots_captured"], "Screenshots", As::Count),
     (&["github_url"], "Repository", As::Words),
-    (&["duration_minutes", "build_duration_minutes"], "Duration, by its clock", As::Minutes),
     (&["start_time"], "Started, by its clock", As::Words),
+];
+
+/// Of the summary alone: elsewhere such a key means something else.
+#[rustfmt::skip]
+const OF_THE_END: [Row; 2] = [
+    (&["duration_minutes", "build_duration_minutes"], "Duration, by its clock", As::Minutes),
     (&["end_time", "completed_at", "build_timestamp", "timestamp"], "Ended, by its clock", As::Words),
 ];
 
@@ -50,7 +55,9 @@ pub(super) fn told(run: &Run, parts: &Parts) -> Vec<Fact> {
     let none = Map::new();
     let summary = run.build.summary.as_ref().and_then(Value::as_object);
     let places = [summary.unwrap_or(&none), &run.build.fields];
-    let mut facts: Vec<Fact> = ROWS.iter().filter_map(|row| fact(row, &places)).collect();
+    let of_all = ROWS.iter().filter_map(|row| fact(row, &places));
+    let of_the_end = OF_THE_END.iter().filter_map(|row| fact(row, &places[..1]));
+    let mut facts: Vec<Fact> = of_all.chain(of_the_end).collect();
     for (file, part) in parts.of(run, Kind::Output) {
         let bytes = part.told.as_u64();
         facts.push(Fact {

@@ -94,6 +94,11 @@ impl Parts {
         *self == Self::default()
     }
 
+    /// Takes over how far the broadcasts' log was read: its first events may be past retention.
+    pub(in crate::fold) fn catch_up(&mut self, other: &Self) {
+        self.events = self.events.max(other.events);
+    }
+
     /// Takes over a part. False: it is of an earlier build.
     pub(super) fn take(
         &mut self,

@@ -107,6 +107,35 @@ fn the_end_time_is_under_any_of_four_keys_and_is_only_its_word() {
 }
 
 #[test]
+fn times_that_a_language_model_invented_move_nothing() {
+    let mut play = Play::new();
+    let invented = "2025-01-14T00:25:00Z";
+    for state in [
+        json!({"current_phase":"Scout","phase_number":"1/7","status":"researching","started_at":invented,"last_updated":invented}),
+        json!({"current_phase":"Test","phase_number":"4/7","status":"testing","started_at":"soon","timestamp":7,"last_updated":"2019-01-01T00:00:00.123456"}),
+        json!({"current_phase":"Deploy","phase_number":"6/7","status":"deploying","timestamp":invented}),
+    ] {
+        let before = play.now_ms;
+        play.state(state);
+        let build = play.build();
+        assert!(build.changed_at.unwrap().as_millis() > before);
+        assert!(build.started_at.unwrap().as_millis() >= 1_000_000);
+        assert!(
+            !build
+                .facts
+                .iter()
+                .any(|fact| fact.label.starts_with("Ended")),
+            "it goes on"
+        );
+    }
+    assert_eq!(
+        play.build().fields["started_at"],
+        json!("soon"),
+        "kept as data"
+    );
+}
+
+#[test]
 fn null_addresses_and_commits_are_absent() {
     let play = ended(
         json!({"github_url": null, "final_commit_sha": null, "pr_url": null, "session_id": null}),
