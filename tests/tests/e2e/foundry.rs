@@ -13,6 +13,7 @@ use protocol::build::Origin;
 use protocol::{Build, BuildState};
 use serde_json::{Value, json};
 
+use crate::history::rebuild;
 use crate::pages::open;
 
 /// What must not leave the host.
@@ -163,6 +164,63 @@ async fn parts_alone_are_no_build_and_are_of_the_one_that_comes() {
         (task(&build, 0), task(&build, 1)),
         (Some("completed"), Some("pending"))
     );
+}
+
+#[tokio::test]
+async fn one_session_name_in_two_directories_is_two_builds() {
+    let system = System::start().await;
+    // A session is called after its directory, so that the name is no identity.
+    let (here, there) = (system.project("a/web"), system.project("b/web"));
+    for (project, number) in [(&here, "1/7"), (&there, "2/7")] {
+        project.phase(&fixtures::phase("web", "Scout", number, "researching"));
+        put(project.dir(), ".context-foundry/build-tasks.json", &plan());
+    }
+    for (project, number) in [(&here, "1/7"), (&there, "2/7")] {
+        let build = system
+            .build(project, 1, |build| build.tasks.is_some())
+            .await;
+        assert_eq!(build.session_id.as_deref(), Some("web"));
+        assert_eq!(build.phase_number.as_deref(), Some(number));
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_finds_the_same_parts_for_the_same_builds() {
+    let mut system = System::start().await;
+    let project = system.project("shop");
+    let write =
+        |file: &str, text: &str| put(project.dir(), &format!(".context-foundry/{file}"), text);
+    write("build-tasks.json", &plan());
+    for run in 1..=2 {
+        project.phase(&fixtures::phase("shop", "Scout", "1/7", "researching"));
+        system.build(&project, run, |_| true).await;
+        project.phase(&fixtures::phase("shop", "Builder", "3/7", "building"));
+        system
+            .build(&project, run, |build| {
+                build.phase.as_deref() == Some("Builder")
+            })
+            .await;
+        // Equal bytes in both runs.
+        write("build-tasks.json", &plan());
+        write("builder-logs/task-1.done", "");
+        system
+            .build(&project, run, |build| task(build, 0) == Some("completed"))
+            .await;
+        project.summary(&json!({"status":"completed","tests_passed":true}));
+        system.build(&project, run, Build::has_ended).await;
+    }
+    checkpoint(&system.watch.join("foundry"), "scout", 1);
+    eventually("three builds", async || {
+        let builds = system.api().builds().await?;
+        check(builds.len() == 3, || format!("{builds:#?}"))
+    })
+    .await;
+    for aggregator in &mut system.aggregators {
+        aggregator.process.stop().await;
+    }
+    let (done, told) = rebuild(&system);
+    let nothing = "3 builds unchanged, 0 changed, 0 removed, 0 skipped";
+    assert!(done && told.contains(nothing), "{told}");
 }
 
 /// The only build, once it is as it should be.
