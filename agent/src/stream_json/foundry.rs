@@ -15,9 +15,9 @@ use super::lines::{self, Line};
 const MAX_NAME: usize = 120;
 /// Characters of a text of an event that are kept: a task, a message, a summary.
 const MAX_TEXT: usize = 500;
-/// Events that are told at once: a loop of five minutes has some ten, so that
-/// a day's worth may be gathered before the oldest of them is lost.
-const MAX_EVENTS: usize = 200;
+/// Events that are told at once, again with each new one: a loop of five
+/// minutes has some ten, so that nothing is lost while an hour's are gathered.
+const MAX_EVENTS: usize = 50;
 
 /// Whether a text is one JSON object.
 pub(super) fn is_whole(text: &[u8]) -> bool {

@@ -65,6 +65,8 @@ pub(super) fn log(
     track.parts.events = next;
     let told = document.get("events").and_then(Value::as_array);
     let told = told.into_iter().flatten().filter_map(Value::as_object);
+    let first = told.clone().next().and_then(|told| count(told, "number"));
+    let is_gap = !event.found && first.is_some_and(|first| first > taken);
     let mut superseded = None;
     for told in told.filter(|told| count(told, "number").is_some_and(|number| number >= taken)) {
         let goes_on = |run: &Run| !(run.build.has_ended() && starts(told));
@@ -84,6 +86,9 @@ pub(super) fn log(
         }
     }
     if let Some(run) = &mut track.run {
+        if is_gap && !run.build.has_ended() {
+            run.build.gap_at = Some(event.observed_at); // more came at once than is told
+        }
         let session = event.file.rsplit('/').nth(1);
         let known = &mut run.build.session_id;
         *known = known.take().or_else(|| session.map(str::to_owned));

@@ -103,7 +103,7 @@ fn only_the_newest_events_are_kept_and_their_numbers_say_how_many_there_were() {
     let events = told["events"].as_array().unwrap();
     assert_eq!(
         (events.len(), &events[0]["number"], &told["next"]),
-        (200, &json!(300), &json!(500))
+        (50, &json!(450), &json!(500))
     );
     let saved = serde_json::to_string(&log.sums).unwrap();
     assert_eq!(

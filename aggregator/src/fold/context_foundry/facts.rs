@@ -79,6 +79,10 @@ pub(super) fn told(run: &Run, parts: &Parts) -> Vec<Fact> {
             Some(one(key, label, &text))
         }));
     }
+    if parts.left_out > 0 {
+        let text = format!("{} files beyond what is kept of a build", parts.left_out);
+        facts.push(one("left_out", "Left out", &text));
+    }
     facts
 }
 

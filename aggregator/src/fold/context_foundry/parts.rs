@@ -14,8 +14,11 @@ use crate::fold::run::{Run, moment};
 use crate::fold::value::{count, cut};
 
 /// Parts that are remembered: a parallel build of a hundred tasks has two
-/// hundred marks. What is beyond it is counted in `tasks.left_out`.
+/// hundred marks. What is beyond it is counted and told as a fact.
 const MAX_PARTS: usize = 400;
+/// Bytes of all that parts say: thirty times what the largest real build has.
+/// They are stored with each change of the build.
+const MAX_PARTS_BYTES: usize = 512 * 1024;
 /// Characters of a part's name: what a file system allows.
 const MAX_FILE: usize = 600;
 
@@ -84,6 +87,8 @@ pub(super) struct Part {
     found: bool,
     /// The build it is of; none yet while it waits for the next.
     run: Option<u32>,
+    /// How long that is, spelled.
+    bytes: usize,
     /// What it says, as far as it is shown.
     pub(super) told: Value,
 }
@@ -107,11 +112,13 @@ impl Parts {
         event: &Event,
         document: &Map<String, Value>,
     ) -> bool {
+        let told = reduced(kind, document);
         let mut part = Part {
             at: moment(event),
             found: event.found,
             run: None,
-            told: reduced(kind, document),
+            bytes: told.to_string().len(),
+            told,
         };
         if let Some(run) = run {
             if part.is_of(run, false) {
@@ -121,11 +128,13 @@ impl Parts {
                 return false;
             }
         }
-        let is_known = self.files.contains_key(&event.file);
-        if !is_known && (self.files.len() >= MAX_PARTS || event.file.len() > MAX_FILE) {
-            self.left_out += 1;
-        } else {
+        self.files.remove(&event.file);
+        let bytes: usize = self.files.values().map(|part| part.bytes).sum();
+        let has_room = self.files.len() < MAX_PARTS && bytes + part.bytes <= MAX_PARTS_BYTES;
+        if has_room && event.file.len() <= MAX_FILE {
             self.files.insert(event.file.clone(), part);
+        } else {
+            self.left_out += 1;
         }
         true
     }

@@ -97,7 +97,7 @@ fn planned(run: &Run, parts: &Parts) -> Option<Value> {
         "parallel": member("parallel"),
         "total": member("total"),
         "completed": marked.or_else(|| count(&run.build.fields, "tasks_completed")),
-        "left_out": member("left_out").as_u64().unwrap_or(0) + parts.left_out,
+        "left_out": member("left_out").as_u64().unwrap_or(0),
         "list": list,
     }))
 }

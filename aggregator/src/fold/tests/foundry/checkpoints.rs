@@ -303,3 +303,21 @@ fn the_log_of_broadcasts_says_what_the_broadcasts_say_each_event_once() {
         (2, BuildState::Running)
     );
 }
+
+#[test]
+fn broadcasts_that_came_and_went_unseen_are_marked_on_the_build() {
+    let mut play = play();
+    file(
+        &mut play,
+        EVENTS,
+        &log(0, &[("iteration_start", Some(1), json!({"iteration":1}))]),
+    );
+    assert_eq!(play.build().gap_at, None);
+    file(
+        &mut play,
+        EVENTS,
+        &log(60, &[("iteration_start", Some(60), json!({"iteration":9}))]),
+    );
+    assert!(play.build().gap_at.is_some());
+    assert_eq!(fact(&play, "iteration"), Some("9"));
+}

@@ -243,6 +243,7 @@ fn tasks_of_wrong_types_that_depend_on_each_other_or_never_end_do_no_harm() {
     }
     let tasks = play.build().tasks.as_ref().unwrap();
     assert_eq!(tasks["left_out"], json!(4_800), "what is left out is said");
+    file(&mut play, "build-tasks.json", &plan());
     // More marks than any build has.
     for n in 0..500 {
         file(
@@ -251,6 +252,32 @@ fn tasks_of_wrong_types_that_depend_on_each_other_or_never_end_do_no_harm() {
             &json!({"bytes": 0}),
         );
     }
-    let left_out = play.build().tasks.as_ref().unwrap()["left_out"].as_u64();
-    assert!(left_out > Some(4_800), "{left_out:?}");
+    let text = fact(&play, "left_out").unwrap();
+    assert!(
+        text.ends_with("files beyond what is kept of a build"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_feedback_says_is_bounded_in_all() {
+    let mut play = Play::new();
+    play.phase("Feedback", "7/7", "capturing");
+    let issues: Vec<_> = (0..200)
+        .map(|_| json!({"issue": "x".repeat(5_000)}))
+        .collect();
+    for n in 0..40 {
+        let name = format!("feedback/build-feedback-{n}.json");
+        file(&mut play, &name, &json!({"issues_found": issues}));
+    }
+    let memory = serde_json::to_string(&play.track).unwrap().len();
+    assert!(memory < 2 * 1024 * 1024, "{memory}");
+    assert!(fact(&play, "left_out").is_some());
+    assert_eq!(
+        play.build().decisions.as_ref().unwrap()["list"]
+            .as_array()
+            .unwrap()
+            .len(),
+        100
+    );
 }
