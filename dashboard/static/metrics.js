@@ -3,7 +3,7 @@
 
 import { clone, fieldsOf, setAttr, setHidden, setIcon, setList, setText } from "./dom.js";
 import { bytes, count } from "./format.js";
-import { MAX_MEMBERS, NAME_CHARS, TITLE_CHARS, VALUE_CHARS, line } from "./text.js";
+import { MAX_MEMBERS, NAME_CHARS, TITLE_CHARS, VALUE_CHARS, attribute, line } from "./text.js";
 
 const WARNING = 0.5;
 const CRITICAL = 0.75;
@@ -58,14 +58,14 @@ function decisions(build) {
   return told.slice(0, MAX_MEMBERS).map((one) => ({
     state: "",
     text: line(one.text, VALUE_CHARS),
-    note: joined([
+    note: attribute(joined([
       word(one.kind),
       word(one.phase),
       word(one.severity)?.toLowerCase(),
       rated(one.quality),
       { true: "worked well", false: "did not work" }[one.worked],
       one.lessons_used === true ? "lessons used" : null,
-    ]),
+    ])),
   }));
 }
 
@@ -100,7 +100,7 @@ function tasks(build) {
     return {
       state: Object.hasOwn(TASK_STATES, task.state) ? TASK_STATES[task.state] : "unknown",
       text: line(name, TITLE_CHARS),
-      note: line(note, TITLE_CHARS),
+      note: attribute(note),
     };
   });
 }

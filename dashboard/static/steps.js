@@ -4,7 +4,7 @@
 import { clone, fieldsOf, setAttr, setHidden, setIcon, setList, setText } from "./dom.js";
 import { count, money, precise } from "./format.js";
 import { fillEntries } from "./metrics.js";
-import { MAX_MEMBERS, NAME_CHARS, TITLE_CHARS, line } from "./text.js";
+import { MAX_MEMBERS, NAME_CHARS, TITLE_CHARS, attribute, line } from "./text.js";
 
 const STATES = {
   in_progress: "running",
@@ -77,7 +77,7 @@ export function agents(build) {
       word(agent.error),
     ];
     const outcome = typeof agent.success === "boolean" ? (agent.success ? "completed" : "failed") : state(agent);
-    return { state: outcome, text: line(named(agent), NAME_CHARS), note: known.filter((part) => part).join(" · ") };
+    return { state: outcome, text: line(named(agent), NAME_CHARS), note: attribute(known.filter((part) => part).join(" · ")) };
   });
 }
 

@@ -179,7 +179,7 @@ fn decision(told: &Value) -> Option<Step> {
             }),
             (told["lessons_used"] == true).then(|| "lessons used".to_owned()),
         ])
-        .unwrap_or_default(),
+        .map_or_else(String::new, |note| text::attribute(&note)),
     })
 }
 
@@ -232,8 +232,7 @@ fn task(told: &Value) -> Option<Step> {
             estimate.map(|estimate| format!("estimated {estimate}")),
             error.map(|n| format!("error log of {}", format::bytes(n))),
         ])
-        .map(|note| text::line(&note, text::TITLE_CHARS))
-        .unwrap_or_default(),
+        .map_or_else(String::new, |note| text::attribute(&note)),
     })
 }
 
@@ -266,7 +265,8 @@ fn tasks_note(build: &Build) -> String {
     .unwrap_or_default()
 }
 
-/// What is known, in one line.
+/// What is known, in one line. Where words of producers are in it, none may
+/// turn the others around: see [`text::attribute`].
 pub(crate) fn joined(parts: impl IntoIterator<Item = Option<String>>) -> Option<String> {
     let known: Vec<String> = parts.into_iter().flatten().collect();
     (!known.is_empty()).then(|| known.join(" · "))

@@ -73,7 +73,7 @@ pub(crate) fn agents(build: &Build) -> Vec<Step> {
         Some(Step {
             state: agent_state(agent),
             text: name,
-            note: known.into_iter().flatten().collect::<Vec<_>>().join(" · "),
+            note: text::attribute(&known.into_iter().flatten().collect::<Vec<_>>().join(" · ")),
         })
     })
 }

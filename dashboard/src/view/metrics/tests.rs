@@ -123,3 +123,10 @@ fn figures_that_are_absent_are_left_out_and_wrong_types_do_no_harm() {
         assert!(told.runs.is_empty() && told.decisions.is_empty() && told.tasks.is_empty());
     }
 }
+
+#[test]
+fn a_word_in_a_note_cannot_turn_the_others_around() {
+    let mut build = samples::build(1, "x");
+    build.tasks = Some(json!({"list": [{"text": "a", "id": "\u{202e}b", "dependencies": ["c"]}]}));
+    assert_eq!(Metrics::new(&build).tasks[0].note, "\u{fffd}b · after c");
+}
