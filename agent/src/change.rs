@@ -71,9 +71,10 @@ pub(crate) fn content(
     let recreated = deleted || !known.present;
     let rewritten = known.mtime_ns != seen.mtime_ns;
     let went_on = phase_event.is_some_and(|event| event > known.event);
-    let ends_another_run = role == Role::Summary && rewritten && went_on;
+    let once_a_run = matches!(role, Role::Summary | Role::Mark);
+    let is_of_another_run = once_a_run && rewritten && went_on;
     let same = known.raw == Some(seen.raw) || known.hash == Some(seen.hash);
-    if !same || !known.present || known.unreadable.is_some() || ends_another_run {
+    if !same || !known.present || known.unreadable.is_some() || is_of_another_run {
         return Verdict::Report { recreated };
     }
     if rewritten {
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_equal_summary_ends_another_run_if_the_build_went_on() {
+    fn an_equal_summary_is_of_another_run_if_the_build_went_on() {
         let summary = known("ok", 1, 10);
         let judge = |mtime, phase_event| {
             let seen = seen("ok", mtime);

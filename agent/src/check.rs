@@ -17,7 +17,7 @@ use crate::beneath::{Beneath, Meta, ReadError};
 use crate::config::{BadSetting, Custom, Prune};
 use crate::producer::{Format, Producers, Spec};
 use crate::roots::Roots;
-use crate::stream_json::Stream;
+use crate::stream_json::{Kind, Stream};
 use crate::tail;
 
 /// What `check` needs to know.
@@ -124,7 +124,7 @@ pub fn check(file: &Path, setting: &Setting) -> Result<Report, BadSetting> {
     })?;
     let relative = file.strip_prefix(&root).unwrap_or(file);
     match spec.source.format {
-        Format::Stream => report.follow(&beneath, relative),
+        Format::Lines(kind) => report.follow(kind, &beneath, relative),
         _ => report.read(&spec, &beneath, relative),
     }
     Ok(report)
@@ -140,10 +140,13 @@ impl Report {
         self.pattern = Some(spec.source.pattern.to_string());
         self.format = Some(match spec.source.format {
             Format::Json => "json",
-            Format::Lines => "jsonl",
-            Format::Stream => "stream-json",
+            Format::LastLine => "jsonl",
+            Format::Lines(Kind::StreamJson) => "stream-json",
+            Format::Lines(_) => "jsonl, of which only figures are told",
             Format::PhaseLog => "phase log",
             Format::Text => "text, of which only the size is told",
+            Format::Count => "text with a number in it",
+            Format::Report => "text, of which only figures are told",
         });
         self.project = Some(spec.project.display().to_string());
         let first = protocol::subject::build_id(host, spec.token(), 1);
@@ -173,7 +176,7 @@ impl Report {
             }
             Err(error) => return self.warn(unread(&error, spec)),
         };
-        if source.format == Format::Lines {
+        if source.format == Format::LastLine {
             self.look_at_lines(beneath, relative);
         }
         if let Err(error) = source.document(&reading.bytes) {
@@ -196,7 +199,7 @@ impl Report {
         let known = mapping::built_in(&source.producer, &name.to_string_lossy());
         match (known.table, source.format) {
             (Some(table), _) => mapped::by_built_in(self, table, &document, &known),
-            (None, Format::PhaseLog | Format::Text) => {
+            (None, Format::PhaseLog | Format::Text | Format::Count | Format::Report) => {
                 self.reason = Some(known.beyond.to_owned());
                 self.count_bad_lines(&document);
                 self.digest = Some(document);
@@ -227,8 +230,8 @@ impl Report {
     }
 
     /// Claude Code's stream-JSON, read to its end.
-    fn follow(&mut self, beneath: &Beneath, relative: &Path) {
-        let mut stream = Stream::default();
+    fn follow(&mut self, kind: Kind, beneath: &Beneath, relative: &Path) {
+        let mut stream = Stream::new(kind);
         loop {
             match stream.follow(beneath, relative) {
                 Ok(turn) if turn.more => {}

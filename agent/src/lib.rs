@@ -31,6 +31,7 @@ pub mod settings;
 mod state_dir;
 mod stream_json;
 mod tail;
+mod test_report;
 mod watches;
 
 use std::sync::Arc;

@@ -18,6 +18,8 @@ use protocol::mapping::Mapping;
 pub use custom::Custom;
 pub(crate) use pattern::Pattern;
 
+use crate::stream_json::Kind;
+
 /// One kind of file that a producer writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Source {
@@ -47,15 +49,18 @@ pub(crate) struct Source {
 pub(crate) enum Format {
     /// One JSON value, shipped whole.
     Json,
-    /// Claude Code's stream-JSON, one line after another: read on as it grows,
-    /// shipped as a digest of its figures.
-    Stream,
+    /// One line after another: read on as it grows, shipped as a digest of its figures.
+    Lines(Kind),
     /// Text, which stays on the host: its size alone is shipped, as `{"bytes":n}`.
     Text,
     /// JSON lines of which the last whole one is the state.
-    Lines,
+    LastLine,
     /// JSON lines of a workflow's phases: shipped as a digest of its figures.
     PhaseLog,
+    /// Text with a number in it: shipped as `{"bytes":n,"count":n}`.
+    Count,
+    /// What a test run reported, which stays on the host: its figures are shipped.
+    Report,
 }
 
 /// What a file is for.
@@ -65,6 +70,8 @@ pub(crate) enum Role {
     Phase,
     /// Written once at the end of a run. Two runs may end with equal bytes.
     Summary,
+    /// Its being there is what it says, so that two runs write equal bytes too.
+    Mark,
     /// Anything else.
     Part,
 }
@@ -79,6 +86,9 @@ pub(crate) enum Identity {
     /// Its name and the project's path, and `{id}` where the pattern has it: a
     /// producer that the agent was told of may share the project with another.
     Named,
+    /// The producer's session, `{id}` in the pattern, in this project. One that
+    /// is called as the project's directory is the project's own build.
+    Session,
 }
 
 /// Every kind of file that is watched for.
@@ -198,6 +208,9 @@ impl Spec {
                     None => project.into_owned(),
                 };
                 ProjectToken::of_id(&self.source.producer, &whole)
+            }
+            (Identity::Session, Some(id)) if self.project.file_name() != Some(OsStr::new(id)) => {
+                ProjectToken::of(&self.project.join(format!("session:{id}")))
             }
             _ => ProjectToken::of(&self.project),
         }

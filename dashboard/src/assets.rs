@@ -46,6 +46,7 @@ static FILES: &[(&str, &str, &[u8])] = &[
     asset!("model.js", SCRIPT),
     asset!("pages.css", STYLE),
     asset!("panel.js", SCRIPT),
+    asset!("metrics.js", SCRIPT),
     asset!("panel.css", STYLE),
     asset!("row.js", SCRIPT),
     asset!("select.js", SCRIPT),

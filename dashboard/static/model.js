@@ -93,6 +93,15 @@ export function updated(build, store, now) {
   return { ...stamp, text: `${stamp.text} ago`, tick: "ago" };
 }
 
+/** How old what is shown of it is, by its file; of one that ended or lies still, since when. */
+export function dataAge(build, store, now) {
+  const t = store.ours(build.host, build.changed_at);
+  if (t === null) return null;
+  const common = { t, iso: build.changed_at };
+  if (build.ended_at || dormant(build)) return { ...common, text: ended(t, now), class: "final" };
+  return { ...common, text: `${short(now - t)} ago`, class: ageClass(now - t), tick: "ago" };
+}
+
 /** How long it ran, or has been running; null when it is not known since when. */
 export function elapsed(build, store, now) {
   const start = store.ours(build.host, build.started_at);

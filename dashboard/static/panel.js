@@ -3,7 +3,8 @@
 
 import { clone, fieldsOf, setAttr, setHidden, setIcon, setList, setStamp, setText, timesTitle } from "./dom.js";
 import { UNKNOWN, exact, parse, precise } from "./format.js";
-import { elapsed, facts, hops, hostHref, prText, times, updated, web } from "./model.js";
+import { fillMetrics, origin, testMembers } from "./metrics.js";
+import { dataAge, elapsed, facts, hops, hostHref, prText, times, updated, web } from "./model.js";
 import { fillSteps } from "./steps.js";
 import { attribute, block, line, members, told } from "./text.js";
 import { fillTimeline, grows } from "./timeline.js";
@@ -29,6 +30,8 @@ export function makePanel(build) {
 export function fillPanel(article, build, store, now) {
   const f = fieldsOf(article);
   fillHead(article, f, build);
+  setText(f.origin, origin(build));
+  setStamp(f["data-age"], dataAge(build, store, now));
   setStamp(f.updated, { ...updated(build, store, now), title: timesTitle(times(build)) }, "age");
   setHidden(f.updated.previousElementSibling, build.ended_at != null);
   setStamp(f.elapsed, elapsed(build, store, now));
@@ -77,7 +80,10 @@ function fillTimes(f, build) {
 }
 
 function fillMembers(article, f, build) {
-  for (const key of ["details", "tests", "summary"]) {
+  const tests = members(testMembers(build.tests));
+  fillList(f.tests, tests);
+  fillMetrics(article, f, build, tests);
+  for (const key of ["details", "summary"]) {
     const list = key === "details" ? told(build.facts) : members(build[key]);
     setHidden(article.querySelector(`[data-part="${key}"]`), list.length === 0);
     fillList(f[key], list);

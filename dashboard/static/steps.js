@@ -2,12 +2,16 @@
 // same as src/view/step.rs.
 
 import { clone, fieldsOf, setAttr, setHidden, setIcon, setList, setText } from "./dom.js";
-import { count, money } from "./format.js";
-import { MAX_MEMBERS, NAME_CHARS, TITLE_CHARS, line } from "./text.js";
+import { count, money, precise } from "./format.js";
+import { fillEntries } from "./metrics.js";
+import { MAX_MEMBERS, NAME_CHARS, TITLE_CHARS, attribute, line } from "./text.js";
 
 const STATES = {
   in_progress: "running",
   running: "running",
+  active: "running",
+  spawning: "queued",
+  idle: "waiting",
   completed: "completed",
   success: "completed",
   error: "failed",
@@ -41,16 +45,39 @@ export function todos(build) {
   }));
 }
 
+const named = (agent) => [agent?.name, agent?.type, agent?.id].find((name) => typeof name === "string");
+const word = (text) => (typeof text === "string" ? line(text, NAME_CHARS) : null);
+
+/** `3 issues found, 2 fixed`, as far as it is told. */
+function issues(agent) {
+  const found = whole(agent.issues_found);
+  const fixed = whole(agent.issues_fixed);
+  const told = [
+    found === null ? null : found === 1 ? "1 issue found" : `${count(found)} issues found`,
+    fixed === null ? null : `${count(fixed)} fixed`,
+  ];
+  return told.filter((part) => part).join(", ");
+}
+
 export function agents(build) {
-  return items(build.agents, "name").map((agent) => {
+  const all = Array.isArray(build.agents) ? build.agents : [];
+  return all.filter(named).slice(0, MAX_MEMBERS).map((agent) => {
     const out = whole(agent.tokens?.output);
+    const took = whole(agent.duration_ms);
+    const used = whole(agent.tokens_used);
     const known = [
+      word(agent.phase),
       cost(agent),
       out === null ? null : `${count(out)} out`,
       counted(agent.tools?.calls, "tool"),
       agent.attempts === 1 ? null : counted(agent.attempts, "attempt"),
+      took === null ? null : precise(took),
+      issues(agent),
+      used === null ? null : `${count(used)} tokens`,
+      word(agent.error),
     ];
-    return { state: state(agent), text: line(agent.name, NAME_CHARS), note: known.filter((part) => part).join(" · ") };
+    const outcome = typeof agent.success === "boolean" ? (agent.success ? "completed" : "failed") : state(agent);
+    return { state: outcome, text: line(named(agent), NAME_CHARS), note: attribute(known.filter((part) => part).join(" · ")) };
   });
 }
 
@@ -60,7 +87,9 @@ export function fillSteps(article, f, build) {
   const done = points.filter((point) => point.state === "completed").length;
   setText(f["todos-done"], points.length ? `${done} of ${points.length} done` : "");
   fillList(article, f, "todos", points);
-  fillList(article, f, "agents", agents(build));
+  const agentList = agents(build);
+  setHidden(article.querySelector('[data-part="agents"]'), agentList.length === 0);
+  fillEntries(f.agents, agentList);
 }
 
 function fillList(article, f, part, list) {

@@ -226,13 +226,15 @@ pub struct Build {
     pub context: Option<Context>,
     /// The producer's to-do list; null when it keeps none.
     pub todos: Option<Value>,
-    /// The producer's agents.
+    /// The producer's agents: `[{name, state, ...}]`, of Context Foundry with `id, type, phase, progress, success,
+    /// issues_found, issues_fixed, duration_ms, started_at, ended_at, tokens_used, tokens_limit, error`.
     pub agents: Option<Value>,
-    /// Test results.
+    /// Test results, of Context Foundry `{passed, iterations, runs: [{number, file, passed, failed, skipped, total, success}]}`.
     pub tests: Option<Value>,
-    /// Decisions taken.
+    /// Decisions taken: `{total, average_quality, lessons_used, list: [{kind, text, phase, quality (1 to 5), lessons_used, ...}]}`.
     pub decisions: Option<Value>,
-    /// Planned tasks.
+    /// Planned tasks: `{parallel, total, completed, left_out, list: [{id, text, state, level, dependencies, files (how
+    /// many), estimate, error_bytes}]}`; `state` is `completed`, `failed`, `pending` or null.
     pub tasks: Option<Value>,
     /// What the producer wrote at the end.
     pub summary: Option<Value>,

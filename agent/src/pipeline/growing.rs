@@ -14,7 +14,7 @@ use crate::beneath::{Beneath, ReadError};
 use crate::change::{self, Content, Known, Verdict};
 use crate::outbox::OutboxError;
 use crate::producer::Role;
-use crate::stream_json::{Stream, Turn};
+use crate::stream_json::{Kind, Stream, Turn};
 
 /// Figures that merely moved (tokens, calls) are told this often.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
@@ -35,6 +35,7 @@ impl Pipeline {
     /// Reads on. What was kept of the file is taken from the outbox first.
     pub(super) fn read_on(
         &self,
+        kind: Kind,
         beneath: &Beneath,
         relative: &Path,
         path: &Path,
@@ -42,9 +43,9 @@ impl Pipeline {
     ) -> Result<Result<Turn, ReadError>, OutboxError> {
         if tracked.growing.is_none() {
             let saved = self.outbox.grown(path)?;
-            let restored = saved.and_then(|saved| Stream::restore(&saved));
+            let restored = saved.and_then(|saved| Stream::restore(kind, &saved));
             tracked.growing = Some(Box::new(Growing {
-                stream: restored.unwrap_or_default(),
+                stream: restored.unwrap_or_else(|| Stream::new(kind)),
                 told: None,
                 saved_at: None,
             }));

@@ -100,10 +100,12 @@ impl Pipeline {
         let beneath = Beneath::open(&root.path);
         tracked.appended = spec.source.is_appended();
         let read = match &beneath {
-            Ok(beneath) if spec.source.format == Format::Stream => self
-                .read_on(beneath, relative, path, tracked)?
-                .map(Given::More),
-            Ok(beneath) => spec.source.read(beneath, relative).map(Given::Whole),
+            Ok(beneath) => match spec.source.format {
+                Format::Lines(kind) => self
+                    .read_on(kind, beneath, relative, path, tracked)?
+                    .map(Given::More),
+                _ => spec.source.read(beneath, relative).map(Given::Whole),
+            },
             Err(error) => Err(root_error(error)),
         };
         // The root may be inside of the project.
@@ -323,9 +325,9 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The last event of the phase file beside a summary.
+    /// The last event of the phase file beside what is written once in a run.
     fn phase_event(&self, look: &Look) -> Option<i64> {
-        if look.spec.source.role != Role::Summary {
+        if !matches!(look.spec.source.role, Role::Summary | Role::Mark) {
             return None;
         }
         let files = self.setup.producers.of_role(&look.spec, Role::Phase);

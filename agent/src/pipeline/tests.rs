@@ -3,6 +3,7 @@
 mod contents;
 mod custom;
 mod finding;
+mod foundry;
 mod growing;
 mod left_out;
 mod roots;

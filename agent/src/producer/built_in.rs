@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Format, Identity, Pattern, Role, Source};
+use crate::stream_json::Kind;
 
 /// A row: producer, identity, pattern, format, role.
 type Row = (&'static str, Identity, &'static str, Format, Role);
@@ -10,9 +11,10 @@ type Row = (&'static str, Identity, &'static str, Format, Role);
 const FOUNDRY: &str = "context-foundry";
 const ADW: &str = "adw";
 
-/// Of one directory's files the first is read first. ADW's lie in the main
-/// tree, and once more in the worktree (`trees/{id}`) where most phases run.
-const ROWS: [Row; 14] = [
+/// Of one directory's files the first is read first. Context Foundry's older
+/// loop has a directory per session. ADW's files lie in the main tree, and once
+/// more in the worktree (`trees/{id}`) where most phases run.
+const ROWS: [Row; 26] = [
     (
         FOUNDRY,
         Identity::Project,
@@ -26,6 +28,90 @@ const ROWS: [Row; 14] = [
         ".context-foundry/session-summary.json",
         Format::Json,
         Role::Summary,
+    ),
+    (
+        FOUNDRY,
+        Identity::Project,
+        ".context-foundry/build-tasks.json",
+        Format::Json,
+        Role::Part,
+    ),
+    (
+        FOUNDRY,
+        Identity::Project,
+        ".context-foundry/builder-logs/task-*.done",
+        Format::Text,
+        Role::Mark,
+    ),
+    (
+        FOUNDRY,
+        Identity::Project,
+        ".context-foundry/builder-logs/task-*.error",
+        Format::Text,
+        Role::Mark,
+    ),
+    (
+        FOUNDRY,
+        Identity::Project,
+        ".context-foundry/test-iteration-count.txt",
+        Format::Count,
+        Role::Mark,
+    ),
+    (
+        FOUNDRY,
+        Identity::Project,
+        ".context-foundry/test-results*",
+        Format::Report,
+        Role::Mark,
+    ),
+    (
+        FOUNDRY,
+        Identity::Project,
+        ".context-foundry/feedback/build-feedback-*.json",
+        Format::Json,
+        Role::Part,
+    ),
+    (
+        FOUNDRY,
+        Identity::Project,
+        ".context-foundry/build-output-*.txt",
+        Format::Text,
+        Role::Mark,
+    ),
+    (
+        FOUNDRY,
+        Identity::Session,
+        "checkpoints/ralph/{id}/state.json",
+        Format::Json,
+        Role::Part,
+    ),
+    (
+        FOUNDRY,
+        Identity::Session,
+        "checkpoints/ralph/{id}/progress.json",
+        Format::Json,
+        Role::Part,
+    ),
+    (
+        FOUNDRY,
+        Identity::Session,
+        "checkpoints/ralph/{id}/COMPLETE",
+        Format::Text,
+        Role::Mark,
+    ),
+    (
+        FOUNDRY,
+        Identity::Session,
+        "logs/ralph_{id}/session.jsonl",
+        Format::Lines(Kind::FoundrySession),
+        Role::Part,
+    ),
+    (
+        FOUNDRY,
+        Identity::Session,
+        "logs/events/{id}/events.jsonl",
+        Format::Lines(Kind::FoundryEvents),
+        Role::Part,
     ),
     (
         ADW,
@@ -52,7 +138,7 @@ const ROWS: [Row; 14] = [
         ADW,
         Identity::Id,
         "trees/{id}/agents/{id}/*/raw_output.jsonl",
-        Format::Stream,
+        Format::Lines(Kind::StreamJson),
         Role::Part,
     ),
     (
@@ -101,7 +187,7 @@ const ROWS: [Row; 14] = [
         ADW,
         Identity::Id,
         "agents/{id}/*/raw_output.jsonl",
-        Format::Stream,
+        Format::Lines(Kind::StreamJson),
         Role::Part,
     ),
     (

@@ -12,6 +12,7 @@ use toml::Value;
 
 use super::{Format, Identity, Pattern, Role, Source, built_in};
 use crate::config::{BadSetting, Prune};
+use crate::stream_json::Kind;
 
 /// Tables of one configuration: each file of a directory is held against all of them.
 const MAX_TABLES: usize = 64;
@@ -138,7 +139,7 @@ impl Reader<'_> {
         let pattern = self.pattern(before)?;
         let format = match self.text("format")? {
             None | Some("json") => Format::Json,
-            Some("jsonl") => Format::Lines,
+            Some("jsonl") => Format::LastLine,
             Some("stream-json") => return self.stream(name, pattern),
             Some(other) => {
                 return Err(self.bad("format", quoted(other), "json, jsonl or stream-json"));
@@ -190,7 +191,7 @@ impl Reader<'_> {
         Ok(Source {
             producer: Arc::from(name),
             pattern,
-            format: Format::Stream,
+            format: Format::Lines(Kind::StreamJson),
             role: Role::Part,
             identity: Identity::Named,
             volatile: Vec::new(),

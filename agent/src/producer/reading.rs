@@ -7,9 +7,14 @@ use protocol::event::MAX_DOCUMENT_BYTES;
 use protocol::json::JsonError;
 use protocol::{ContentHash, Document};
 
+use serde_json::json;
+
 use super::{Format, Source};
-use crate::beneath::{Beneath, ReadError, Reading};
-use crate::{phase_log, tail};
+use crate::beneath::{Beneath, Meta, ReadError, Reading};
+use crate::{phase_log, tail, test_report};
+
+/// Bytes of a file that holds a number; real ones have two.
+const MAX_COUNT_BYTES: u64 = 4096;
 
 impl Source {
     /// Reads the file; none while it says nothing yet. One that grows as a
@@ -26,13 +31,23 @@ impl Source {
             return Err(ReadError::Missing);
         }
         match self.format {
-            Format::Json | Format::Stream => beneath.read(relative, MAX_DOCUMENT_BYTES).map(Some),
+            Format::Json | Format::Lines(_) => beneath.read(relative, MAX_DOCUMENT_BYTES).map(Some),
             Format::Text => {
                 let meta = beneath.look(relative)?;
-                let bytes = format!("{{\"bytes\":{}}}", meta.size).into_bytes();
-                Ok(Some(Reading { bytes, meta }))
+                Ok(Some(figures(&json!({"bytes": meta.size}), meta)))
             }
-            Format::Lines => tail::last_line(beneath, relative),
+            Format::Count => {
+                let (text, meta) = text(beneath, relative, MAX_COUNT_BYTES)?;
+                let count = text.as_deref().and_then(first_number);
+                let told = json!({"bytes": meta.size, "count": count});
+                Ok(Some(figures(&told, meta)))
+            }
+            Format::Report => {
+                let (text, meta) = text(beneath, relative, MAX_DOCUMENT_BYTES)?;
+                let told = test_report::digest(text.as_deref(), meta.size);
+                Ok(Some(figures(&told, meta)))
+            }
+            Format::LastLine => tail::last_line(beneath, relative),
             Format::PhaseLog => phase_log::digest(beneath, relative),
         }
     }
@@ -73,6 +88,31 @@ impl Source {
 
     /// Whether each of its lines counts when it is whole, also before its writer closes it.
     pub(crate) fn is_appended(&self) -> bool {
-        matches!(self.format, Format::Lines | Format::PhaseLog)
+        matches!(self.format, Format::LastLine | Format::PhaseLog)
     }
+}
+
+/// The text of a file; none of one that is too long to be looked through.
+fn text(beneath: &Beneath, relative: &Path, max: u64) -> Result<(Option<String>, Meta), ReadError> {
+    match beneath.read(relative, max) {
+        Ok(Reading { bytes, meta }) => {
+            Ok((Some(String::from_utf8_lossy(&bytes).into_owned()), meta))
+        }
+        Err(ReadError::TooLarge(meta)) => Ok((None, meta)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Of texts nothing but sizes and figures goes further.
+fn figures(told: &serde_json::Value, meta: Meta) -> Reading {
+    Reading {
+        bytes: told.to_string().into_bytes(),
+        meta,
+    }
+}
+
+/// The first whole number in a text, as `2`, or `Iteration: 2`.
+fn first_number(text: &str) -> Option<u64> {
+    let digits = text.split(|c: char| !c.is_ascii_digit());
+    digits.filter_map(|digits| digits.parse().ok()).next()
 }

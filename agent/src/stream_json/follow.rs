@@ -9,8 +9,9 @@ use std::path::Path;
 
 use protocol::{ContentHash, Document};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use super::{Accumulator, Figures, VOLATILE};
+use super::{Accumulator, Kind, Sums, VOLATILE};
 use crate::beneath::{Beneath, Meta, ReadError};
 
 /// Bytes that are read at once: large enough that the calls cost nothing, small beside the agent's memory.
@@ -42,11 +43,12 @@ struct Head {
 
 /// What is kept of it over restarts of the agent.
 #[derive(Deserialize)]
-struct Saved {
+struct Saved<'a> {
     inode: u64,
     offset: u64,
     head: Head,
-    figures: Figures,
+    #[serde(borrow)]
+    figures: &'a RawValue,
 }
 
 /// The same, borrowed: it is written often.
@@ -55,7 +57,7 @@ struct Saving<'a> {
     inode: u64,
     offset: u64,
     head: Head,
-    figures: &'a Figures,
+    figures: &'a Sums,
 }
 
 /// What one turn of reading found.
@@ -68,15 +70,22 @@ pub(crate) struct Turn {
 }
 
 impl Stream {
-    /// Goes on where it was saved; none when the text was not written by [`Stream::saved`].
-    pub(crate) fn restore(saved: &str) -> Option<Self> {
-        let saved: Saved = serde_json::from_str(saved).ok()?;
+    /// A file of this kind, of which nothing was read.
+    pub(crate) fn new(kind: Kind) -> Self {
+        let mut stream = Self::default();
+        stream.sums.sums = Sums::new(kind);
+        stream
+    }
+
+    /// Goes on where it was saved; none when the text was not written by [`Stream::saved`] of this kind.
+    pub(crate) fn restore(kind: Kind, saved: &str) -> Option<Self> {
+        let saved: Saved<'_> = serde_json::from_str(saved).ok()?;
         Some(Self {
             inode: saved.inode,
             read: saved.offset,
             head: saved.head,
             sums: Accumulator {
-                figures: saved.figures,
+                sums: Sums::restore(kind, saved.figures.get())?,
                 ..Accumulator::default()
             },
             dirty: false,
@@ -89,7 +98,7 @@ impl Stream {
             inode: self.inode,
             offset: self.offset(),
             head: self.head,
-            figures: &self.sums.figures,
+            figures: &self.sums.sums,
         };
         serde_json::to_string(&saved).unwrap_or_default()
     }
@@ -111,22 +120,22 @@ impl Stream {
 
     /// Whether any line was found yet; an empty file says nothing.
     pub(crate) fn has_lines(&self) -> bool {
-        self.sums.figures.lines > 0
+        self.sums.sums.lines() > 0
     }
 
     /// Whether its last attempt has not told its result.
     pub(crate) fn is_running(&self) -> bool {
-        self.sums.figures.is_running()
+        self.sums.sums.is_running()
     }
 
-    /// What of it is told at once when it changes: attempts, how they stand, todos.
+    /// What of it is told at once when it changes; see [`Sums::headline`].
     pub(crate) fn headline(&self) -> ContentHash {
-        self.sums.figures.headline()
+        self.sums.sums.headline()
     }
 
     /// What is told of it.
     pub(crate) fn document(&self) -> Document {
-        Document::of(self.sums.figures.digest(), VOLATILE)
+        Document::of(self.sums.sums.digest(), VOLATILE)
     }
 
     /// Reads on, at most [`TURN`] bytes.

@@ -1,37 +1,42 @@
-//! Claude Code's stream-JSON files (`raw_output.jsonl`): followed from a saved
-//! offset, added up, and told as a digest of figures. Texts, tool inputs and
-//! outputs never leave this module.
+//! Files of JSON lines that grow: followed from a saved offset, added up, and
+//! told as a digest. Claude Code's stream-JSON (`raw_output.jsonl`) is told in
+//! figures: texts, tool inputs and outputs never leave this module. Context
+//! Foundry's older loop has a log of its calls and one of its broadcasts (`foundry`).
 //!
-//! `lines` cuts pieces of the file into lines, `line` says what one line
-//! tells, `figures` adds up, `digest` is what is published, `follow` reads.
+//! `lines` cuts pieces of the file into lines, `sums` knows the kinds of
+//! lines, `line` says what one of stream-JSON tells, `figures` adds up,
+//! `digest` is what is published, `follow` reads.
 
 mod attempt;
 mod cursor;
 mod digest;
 mod figures;
 mod follow;
+mod foundry;
 mod line;
 mod lines;
 mod seen;
+mod sums;
 
 pub(crate) use follow::{Stream, Turn};
+pub(crate) use sums::Kind;
 
 use digest::VOLATILE;
-use figures::Figures;
 use lines::{Line, Lines};
+use sums::Sums;
 
 /// Adds up the bytes of one file as they come.
 #[derive(Debug, Default)]
 struct Accumulator {
-    figures: Figures,
+    sums: Sums,
     lines: Lines,
 }
 
 impl Accumulator {
     /// Takes the next bytes; a line may span any number of calls.
     fn feed(&mut self, bytes: &[u8]) {
-        let Self { figures, lines } = self;
-        lines.feed(bytes, |line| figures.line(line));
+        let Self { sums, lines } = self;
+        lines.feed(bytes, |line| sums.line(line));
     }
 
     /// The file ends here for now: a last line that is whole but for its line
@@ -41,9 +46,9 @@ impl Accumulator {
             return;
         }
         if let Line::Text(text) = self.lines.unfinished()
-            && line::read(text).is_ok()
+            && self.sums.reads(text)
         {
-            self.figures.line(Line::Text(text));
+            self.sums.line(Line::Text(text));
             self.lines.forget();
         }
     }
@@ -51,7 +56,7 @@ impl Accumulator {
     /// The file begins anew; half a line of the old one is lost.
     fn restart(&mut self) {
         self.lines.forget();
-        self.figures.restart();
+        self.sums.restart();
     }
 }
 

@@ -7,6 +7,7 @@ use super::*;
 
 mod attempts;
 mod following;
+mod foundry;
 mod tools;
 
 /// A file's lines, fed in one way or another.
@@ -33,7 +34,7 @@ impl Feed {
     }
 
     fn digest(&self) -> Value {
-        digest_of(&self.0.figures.digest())
+        digest_of(&self.0.sums.digest())
     }
 
     fn attempt(&self, n: usize) -> Value {

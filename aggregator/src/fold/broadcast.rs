@@ -1,25 +1,23 @@
-//! What Context Foundry's v1 broadcasts (`http/broadcast`) and its agents
-//! report (`http/agent-update`). Its `phase-update` is the phase file itself.
+//! What Context Foundry's v1 broadcasts, by call (`http/broadcast`) or into a
+//! log of its own (`events.jsonl`), and what its agents report
+//! (`http/agent-update`). Its `phase-update` is the phase file itself.
 
-use protocol::build::Context;
-use protocol::{Build, BuildState, Event};
+use protocol::build::{Context, Origin};
+use protocol::{Build, BuildState, Event, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::limits::{MAX_NAME, MAX_SENTENCE};
-use super::phases;
 use super::run::{EndedBy, Run, moment};
 use super::track::Track;
-use super::value::{count, cut, name, sentence};
+use super::value::{count, name, sentence};
+use super::{context_foundry, foundry_agents, phases};
 
-/// Agents that a build lists; a parallel build has some ten.
-const MAX_AGENTS: usize = 100;
 /// What Context Foundry counts its percentages of, tokens (its own constant).
 const CONTEXT_LIMIT: u64 = 200_000;
 
-/// Whether the content came by one of these calls.
-pub(super) fn is_call(event: &Event) -> bool {
-    event.file.starts_with("http/")
-}
+/// The log of its broadcasts.
+pub(super) const LOG_FILE: &str = "events.jsonl";
+/// Version of the log's digest that is understood.
+const VERSION: u64 = 1;
 
 /// Takes over one call. Returns a run that was superseded.
 pub(super) fn content(
@@ -37,12 +35,63 @@ pub(super) fn content(
         run.build.session_id.get_or_insert(session);
     }
     if event.file.ends_with("agent-update") {
-        agent(&mut run.build, document);
+        foundry_agents::report(&mut run.build, document, moment(event));
+        for decision in foundry_agents::decisions(document) {
+            run.foundry.decided(decision);
+        }
+        run.foundry.context_at = run.build.context.map(|_| moment(event));
     } else {
-        broadcast(run, event, document);
+        broadcast(run, document, Origin::Http, moment(event));
     }
     if !run.build.has_ended() {
         run.say(BuildState::Running, None);
+    }
+    superseded
+}
+
+/// Takes over the newest events of the log, each once. Returns the last run
+/// that was superseded.
+pub(super) fn log(
+    track: &mut Track,
+    event: &Event,
+    document: &Map<String, Value>,
+) -> Option<Build> {
+    let at = moment(event);
+    let is_log = count(document, "v") == Some(VERSION);
+    let next = count(document, "next").filter(|_| is_log)?;
+    // Fewer than were taken over: it is another log.
+    let taken = Some(track.parts.events).filter(|taken| *taken <= next);
+    let taken = taken.unwrap_or(0);
+    track.parts.events = next;
+    let told = document.get("events").and_then(Value::as_array);
+    let told = told.into_iter().flatten().filter_map(Value::as_object);
+    let first = told.clone().next().and_then(|told| count(told, "number"));
+    let is_gap = !event.found && first.is_some_and(|first| first > taken);
+    let mut superseded = None;
+    for told in told.filter(|told| count(told, "number").is_some_and(|number| number >= taken)) {
+        let goes_on = |run: &Run| !(run.build.has_ended() && starts(told));
+        if !track.run.as_ref().is_some_and(goes_on) {
+            superseded = track.begin(event).or(superseded);
+        }
+        let Some(run) = track.run.as_mut() else {
+            continue;
+        };
+        if !run.foundry.believes(Origin::Live, at) {
+            continue; // the checkpoint is newer
+        }
+        run.believe(event);
+        broadcast(run, told, Origin::Live, at);
+        if !run.build.has_ended() {
+            run.say(BuildState::Running, None);
+        }
+    }
+    if let Some(run) = &mut track.run {
+        if is_gap && !run.build.has_ended() {
+            run.build.gap_at = Some(event.observed_at); // more came at once than is told
+        }
+        let session = event.file.rsplit('/').nth(1);
+        let known = &mut run.build.session_id;
+        *known = known.take().or_else(|| session.map(str::to_owned));
     }
     superseded
 }
@@ -52,14 +101,17 @@ fn starts(document: &Map<String, Value>) -> bool {
     count(document, "sequence") == Some(1)
 }
 
-fn broadcast(run: &mut Run, event: &Event, document: &Map<String, Value>) {
-    let at = moment(event);
+fn broadcast(run: &mut Run, document: &Map<String, Value>, origin: Origin, at: Timestamp) {
     let empty = Map::new();
     let data = match document.get("data") {
         Some(Value::Object(data)) => data,
         _ => &empty,
     };
-    context(&mut run.build, data);
+    run.build.origin = run.foundry.tells(origin, at);
+    if let Some(context) = context(data) {
+        run.build.context = Some(context);
+        run.foundry.context_at = Some(at);
+    }
     match name(document, "type").unwrap_or_default().as_str() {
         "phase_change" => {
             if let Some(phase) = name(data, "phase") {
@@ -74,15 +126,21 @@ fn broadcast(run: &mut Run, event: &Event, document: &Map<String, Value>) {
                     .insert("iteration".to_owned(), json!(iteration));
             }
         }
-        "task_complete" => run.build.detail = sentence(data, "task"),
+        "task_complete" => {
+            run.build.detail = sentence(data, "task");
+            if let Some(task) = name(data, "task") {
+                run.foundry.task_done(task);
+            }
+        }
+        "decision" => run.foundry.decided(context_foundry::decision(data)),
         "error" => run.build.error = sentence(data, "message"),
-        "completion" => complete(run, data, event),
+        "completion" => complete(run, data, at),
         // Lines of a log are no state; others are not known.
         _ => {}
     }
 }
 
-fn complete(run: &mut Run, data: &Map<String, Value>, event: &Event) {
+fn complete(run: &mut Run, data: &Map<String, Value>, at: Timestamp) {
     let (state, reason) = match data.get("success").and_then(Value::as_bool) {
         Some(false) => (BuildState::Failed, "it broadcast that it did not succeed"),
         _ => (BuildState::Completed, "it broadcast its completion"),
@@ -90,51 +148,34 @@ fn complete(run: &mut Run, data: &Map<String, Value>, event: &Event) {
     if let Some(summary) = data.get("summary").filter(|summary| !summary.is_null()) {
         run.build.summary = Some(summary.clone());
     }
-    run.end(state, reason.to_owned(), moment(event), EndedBy::State);
+    run.end(state, reason.to_owned(), at, EndedBy::State);
 }
 
-/// Tokens where they are told, else the percentage of its limit, which may exceed 100.
-fn context(build: &mut Build, data: &Map<String, Value>) {
-    let percent = ["percent", "context_percent"]
-        .iter()
-        .find_map(|key| data.get(*key)?.as_f64())
-        .filter(|percent| (0.0..=10_000.0).contains(percent));
+/// Tokens where they are told, else the percentage of its limit.
+fn context(data: &Map<String, Value>) -> Option<Context> {
+    let mut percents = ["percent", "context_percent"].iter();
+    let percent = percents.find_map(|key| data.get(*key)?.as_f64());
+    let told = count(data, "tokens_used").map(|used| Context {
+        used: Some(used),
+        limit: Some(CONTEXT_LIMIT),
+    });
+    told.or_else(|| context_of(percent?))
+}
+
+/// A percentage of the context, which may exceed 100.
+pub(super) fn context_of(percent: f64) -> Option<Context> {
+    if !(0.0..=10_000.0).contains(&percent) {
+        return None;
+    }
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
         reason = "0 to 20 million tokens"
     )]
-    let of_percent = percent.map(|percent| (percent / 100.0 * CONTEXT_LIMIT as f64).round() as u64);
-    if let Some(used) = count(data, "tokens_used").or(of_percent) {
-        build.context = Some(Context {
-            used: Some(used),
-            limit: Some(CONTEXT_LIMIT),
-        });
-    }
-}
-
-/// One agent's newest report takes the place of its last.
-fn agent(build: &mut Build, document: &Map<String, Value>) {
-    let Some(id) = name(document, "agent_id") else {
-        return;
-    };
-    let told = json!({
-        "id": cut(&id, MAX_NAME),
-        "type": name(document, "agent_type"),
-        "name": name(document, "agent_name"),
-        "state": name(document, "status"),
-        "phase": name(document, "phase"),
-        "progress": document.get("progress_percent").and_then(Value::as_f64).map(|percent| percent / 100.0),
-        "tokens_used": count(document, "tokens_used"),
-        "tokens_limit": count(document, "tokens_limit"),
-        "error": sentence(document, "error_message").map(|text| cut(&text, MAX_SENTENCE)),
-    });
-    let agents = build.agents.get_or_insert_with(|| json!([]));
-    let Value::Array(list) = agents else { return };
-    match list.iter().position(|agent| agent["id"] == told["id"]) {
-        Some(place) => list[place] = told,
-        None if list.len() < MAX_AGENTS => list.push(told),
-        None => {}
-    }
+    let used = (percent / 100.0 * CONTEXT_LIMIT as f64).round() as u64;
+    Some(Context {
+        used: Some(used),
+        limit: Some(CONTEXT_LIMIT),
+    })
 }

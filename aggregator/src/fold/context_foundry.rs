@@ -1,17 +1,31 @@
 //! Context Foundry: `.context-foundry/current-phase.json`, rewritten some
 //! twice per phase by a language model, and `session-summary.json`, once at
-//! the end. Vocabulary and oddities were counted in its committed files and in
+//! the end; parts that belong to either (`parts`), and the checkpoints of its
+//! older loop. Vocabulary and oddities were counted in its committed files and in
 //! all versions of its prompts; the words are open, so unknown ones mean "running".
 
+mod checkpoint;
+mod facts;
+mod feedback;
+mod memory;
+pub(super) mod parts;
+mod session;
+mod summary;
+mod tasks;
+mod tests;
+
+use protocol::build::Origin;
 use protocol::mapping::FOUNDRY_PHASE;
 use protocol::{Build, BuildState, Event, PhaseState};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::phases;
 use super::run::{EndedBy, Run, moment};
 use super::told;
 use super::track::Track;
-use super::value::{PhaseNumber, count, cut, name, names, sentence, web_address};
+use super::value::{PhaseNumber, cut, name, names};
+use super::{broadcast, phases};
+pub(super) use feedback::decision;
+pub(super) use memory::Memory;
 
 /// As agents name it.
 pub(super) const PRODUCER: &str = "context-foundry";
@@ -25,36 +39,92 @@ const LAST_PHASES: [&str; 3] = ["Feedback", "GitHub Integration", "Complete"];
 /// milliseconds: two of its last phases take less. Later it is another build.
 const LONGEST_TAIL_MS: i64 = 10 * 60_000;
 
-/// The file that says where the build stands.
-pub(super) fn is_state_file(event: &Event) -> bool {
-    file_name(event) == STATE_FILE
+fn file_name(file: &str) -> &str {
+    file.rsplit('/').next().unwrap_or_default()
 }
 
-fn file_name(event: &Event) -> &str {
-    event.file.rsplit('/').next().unwrap_or_default()
-}
-
-/// A summary equal to the last one still is news when the run is another.
+/// Whether an equal content is news all the same: a summary where the run is
+/// another, a part that was written again.
 pub(super) fn is_news_again(track: &Track, event: &Event) -> bool {
+    if parts::kind(&event.file).is_some() {
+        return track.parts.is_news(event);
+    }
     let without_summary = track
         .run
         .as_ref()
         .is_some_and(|run| run.build.summary.is_none());
-    file_name(event) == SUMMARY_FILE && without_summary && !is_stale_summary(track, event)
+    file_name(&event.file) == SUMMARY_FILE && without_summary && !summary::is_stale(track, event)
 }
 
-/// Takes over one file. Returns a run that was superseded.
+/// Takes over one file or call. Returns a run that was superseded.
 pub(super) fn content(
     track: &mut Track,
     event: &Event,
     document: &Map<String, Value>,
 ) -> Option<Build> {
-    match file_name(event) {
-        SUMMARY_FILE => {
-            summary(track, event, document);
-            None
+    let superseded = if let Some(kind) = parts::kind(&event.file) {
+        part(track, kind, event, document);
+        None
+    } else if event.file.starts_with("http/") {
+        broadcast::content(track, event, document)
+    } else {
+        match file_name(&event.file) {
+            SUMMARY_FILE => {
+                summary::content(track, event, document);
+                None
+            }
+            checkpoint::STATE_FILE => checkpoint::content(track, event, document),
+            broadcast::LOG_FILE => broadcast::log(track, event, document),
+            _ => state(track, event, document),
         }
-        _ => state(track, event, document),
+    };
+    apply(track);
+    superseded
+}
+
+/// A part never begins a build: it waits for one.
+fn part(track: &mut Track, kind: parts::Kind, event: &Event, document: &Map<String, Value>) {
+    let run = track.run.as_ref();
+    let is_taken = track.parts.take(kind, run, event, document);
+    let Some(run) = track.run.as_mut().filter(|_| is_taken) else {
+        return;
+    };
+    run.conditions.unreadable.remove(&event.file);
+    run.conditions.silent = None;
+    run.glimpsed(event);
+}
+
+/// Brings what the parts say to the build, whichever of them came first.
+fn apply(track: &mut Track) {
+    let (Some(run), parts) = (&mut track.run, &track.parts) else {
+        return;
+    };
+    session::apply(run, parts);
+    run.build.test_iteration = tests::iteration(run, parts);
+    run.build.tests = tests::told(run, parts);
+    run.build.tasks = tasks::told(run, parts);
+    run.build.decisions = feedback::told(run, parts);
+    run.build.facts = facts::told(run, parts);
+    checkpoint::end(run, parts);
+}
+
+/// A part that cannot be read is said on its build, and begins none.
+pub(super) fn unreadable_begins(event: &Event) -> bool {
+    parts::kind(&event.file).is_none()
+}
+
+/// A file is gone. True: it is the one that said where the build stands.
+pub(super) fn removed(track: &mut Track, event: &Event) -> bool {
+    if parts::kind(&event.file).is_some() {
+        track.parts.remove(&event.file, track.run.as_ref());
+        apply(track);
+        return false;
+    }
+    let origin = track.run.as_ref().map(|run| run.build.origin);
+    match file_name(&event.file) {
+        STATE_FILE => origin != Some(Origin::Checkpoint),
+        checkpoint::STATE_FILE => origin == Some(Origin::Checkpoint),
+        _ => false,
     }
 }
 
@@ -83,6 +153,18 @@ fn meaning(status: &str) -> Meaning {
 }
 
 fn state(track: &mut Track, event: &Event, document: &Map<String, Value>) -> Option<Build> {
+    let origin = if event.is_call() {
+        Origin::Http
+    } else {
+        Origin::Live
+    };
+    if track
+        .run
+        .as_ref()
+        .is_some_and(|run| !run.foundry.believes(origin, moment(event)))
+    {
+        return None; // the checkpoint is newer
+    }
     let superseded = match &track.run {
         Some(run) if !begins_next_run(run, event, document) => None,
         _ => track.begin(event),
@@ -90,6 +172,7 @@ fn state(track: &mut Track, event: &Event, document: &Map<String, Value>) -> Opt
     let at = moment(event);
     let run = track.run.as_mut()?;
     run.believe(event);
+    run.build.origin = run.foundry.tells(origin, at);
     take_over(run, document);
     let build = &mut run.build;
 
@@ -167,6 +250,8 @@ fn take_over(run: &mut Run, document: &Map<String, Value>) {
     {
         run.number = Some(number.at);
     }
+    run.foundry.is_under_way |= run.number.is_none_or(|number| number > 1.0)
+        || names(document, "phases_completed").is_some_and(|told| !told.is_empty());
 }
 
 fn judge(run: &mut Run, meaning: &Meaning, status: &str, event: &Event) {
@@ -224,101 +309,4 @@ fn progress(run: &Run, meaning: &Meaning, number: Option<PhaseNumber>) -> Option
         _ => (number.at.ceil() - 1.0).max(0.0),
     };
     Some((done / of).clamp(0.0, 1.0))
-}
-
-/// Written before the run began: it is of the build before.
-fn is_stale_summary(track: &Track, event: &Event) -> bool {
-    let Some(run) = &track.run else { return false };
-    !run.summary_only
-        && run
-            .build
-            .started_at
-            .is_some_and(|started| moment(event) < started)
-}
-
-fn summary(track: &mut Track, event: &Event, document: &Map<String, Value>) {
-    if is_stale_summary(track, event) {
-        return;
-    }
-    let at = moment(event);
-    if track.run.is_none() {
-        track.begin(event);
-        if let Some(run) = &mut track.run {
-            run.summary_only = true;
-            run.build.started_at = None; // only its end is known
-        }
-    }
-    let Some(run) = track.run.as_mut() else {
-        return;
-    };
-    run.believe(event);
-    let (state, reason) = verdict(document);
-    if let Some(told) = names(document, "phases_completed") {
-        phases::told_completed(&mut run.build.phases, &told, None, at);
-    }
-    run.end(state, reason, at, EndedBy::Summary);
-    take_over_summary(&mut run.build, document);
-    let number = run.build.phase_number.as_deref();
-    let number = number.and_then(PhaseNumber::parse);
-    run.build.progress = progress(run, &Meaning::Ends(state), number);
-    track.silences.leave(at);
-}
-
-/// Its status word; without one, whether the tests passed.
-fn verdict(document: &Map<String, Value>) -> (BuildState, String) {
-    let passed = document.get("tests_passed").and_then(Value::as_bool);
-    let success = document.get("success").and_then(Value::as_bool);
-    if let Some(status) = name(document, "status") {
-        let state = match bare(&status).as_str() {
-            word if word.contains("fail") || word == "error" || word == "timeout" => {
-                BuildState::Failed
-            }
-            "cancelled" | "canceled" | "aborted" => BuildState::Cancelled,
-            _ => BuildState::Completed,
-        };
-        return (
-            state,
-            format!("the session summary says {}", cut(&status, 80)),
-        );
-    }
-    if success == Some(false) || (success.is_none() && passed == Some(false)) {
-        return (
-            BuildState::Failed,
-            "the session summary says that it did not succeed".to_owned(),
-        );
-    }
-    (
-        BuildState::Completed,
-        "the session summary was written, without a status".to_owned(),
-    )
-}
-
-/// The keys of `session-summary.json`, over its known versions.
-fn take_over_summary(build: &mut Build, document: &Map<String, Value>) {
-    let first = |keys: &[&str]| keys.iter().find_map(|key| name(document, key));
-    build.session_id = build
-        .session_id
-        .take()
-        .or_else(|| name(document, "session_id"));
-    if let Some(branch) = first(&["branch", "github_branch"]) {
-        build.branch = Some(branch);
-    }
-    if let Some(commit) = first(&["commit_sha", "final_commit_sha"]) {
-        build.commit = Some(commit);
-    }
-    let pull_request = web_address(document, &["pr_url", "pull_request_url", "github_pr_url"])
-        .or_else(|| web_address(document, &["github_url"]).filter(|url| url.contains("/pull/")));
-    build.pr_url = pull_request.or(build.pr_url.take());
-    build.error = sentence(document, "error")
-        .or_else(|| sentence(document, "error_message"))
-        .or(build.error.take());
-    let tests = json!({
-        "passed": document.get("tests_passed").and_then(Value::as_bool),
-        "iterations": count(document, "test_iterations"),
-    });
-    let told = ["tests_passed", "test_iterations"]
-        .iter()
-        .any(|key| document.contains_key(*key));
-    build.tests = told.then_some(tests);
-    build.summary = Some(Value::Object(document.clone()));
 }

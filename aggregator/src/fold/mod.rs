@@ -8,6 +8,7 @@ mod adw;
 mod broadcast;
 mod conditions;
 mod context_foundry;
+mod foundry_agents;
 mod limits;
 mod openbuilder;
 mod phases;

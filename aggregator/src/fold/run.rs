@@ -6,11 +6,11 @@ use protocol::{Build, BuildState, Event, PhaseState, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::adw;
 use super::conditions::Conditions;
 use super::limits::MAX_FIELDS_BYTES;
 use super::phases;
 use super::stream_json::Streams;
+use super::{adw, context_foundry};
 
 /// A file's clock may be ahead of the moment it was read by this much,
 /// milliseconds; beyond it the file time is not believed.
@@ -39,6 +39,9 @@ pub(super) struct Run {
     /// What only ADW's module needs.
     #[serde(default, skip_serializing_if = "adw::Memory::is_empty")]
     pub(super) adw: adw::Memory,
+    /// What only Context Foundry's module needs.
+    #[serde(default, skip_serializing_if = "context_foundry::Memory::is_empty")]
+    pub(super) foundry: context_foundry::Memory,
     /// What its stream-JSON files say.
     #[serde(default, skip_serializing_if = "Streams::is_empty")]
     pub(super) streams: Streams,
@@ -124,6 +127,7 @@ impl Run {
             told: None,
             summary_only: false,
             adw: adw::Memory::default(),
+            foundry: context_foundry::Memory::default(),
             streams: Streams::default(),
             told_by: None,
             said: BuildState::Unknown,
@@ -196,6 +200,14 @@ impl Run {
         self.told_by
             .as_ref()
             .is_none_or(|(_, newest)| newest == file)
+    }
+
+    /// Something beside its state was seen, which may be older than that.
+    pub(super) fn glimpsed(&mut self, event: &Event) {
+        let build = &mut self.build;
+        build.changed_at = build.changed_at.max(Some(event.changed_at));
+        build.observed_at = build.observed_at.max(Some(event.observed_at));
+        build.alive_at = build.alive_at.max(Some(moment(event)));
     }
 
     pub(super) fn settle(&mut self) {

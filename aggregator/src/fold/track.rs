@@ -2,6 +2,8 @@
 //! signs of life, and what changed. A producer's module says what its files
 //! mean, by the methods of [`Run`] and `Track::begin`.
 
+mod runs;
+
 use std::collections::BTreeMap;
 
 use protocol::{
@@ -11,14 +13,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::context_foundry::parts::Parts;
 use super::limits::{MAX_AGENTS, MAX_FILES, MAX_SENTENCE};
-use super::run::{EndedBy, Run, moment};
+use super::run::{Run, moment};
 use super::silence::{Silence, Silences, minutes};
-use super::stream_json::{self, Streams};
+use super::stream_json;
 use super::value::cut;
 use super::{
-    Effect, Fact, Outcome, TimerFact, TimerKind, adw, broadcast, context_foundry, openbuilder,
-    reported, unknown_producer,
+    Effect, Fact, Outcome, TimerFact, TimerKind, adw, context_foundry, openbuilder, reported,
+    unknown_producer,
 };
 
 /// A producer in a project on a host, over its runs.
@@ -35,6 +38,9 @@ pub struct Track {
     runs_before: u32,
     files: BTreeMap<String, Standing>,
     pub(super) silences: Silences,
+    /// Context Foundry's files that are of one build or wait for the next.
+    #[serde(default, skip_serializing_if = "Parts::is_empty")]
+    pub(super) parts: Parts,
     pub(super) run: Option<Run>,
 }
 
@@ -69,6 +75,7 @@ impl Track {
             runs_before: 0,
             files: BTreeMap::new(),
             silences: Silences::default(),
+            parts: Parts::default(),
             run: None,
         }
     }
@@ -92,6 +99,7 @@ impl Track {
         self.newest_observed = self.newest_observed.max(other.newest_observed);
         self.newest_agent = other.newest_agent.or(self.newest_agent);
         self.runs_before = other.runs_before;
+        self.parts.catch_up(&other.parts);
     }
 
     /// The current build.
@@ -291,9 +299,6 @@ impl Track {
     fn content(&mut self, event: &Event, document: &Map<String, Value>) -> Option<Build> {
         match self.producer.as_str() {
             adw::PRODUCER => return adw::content(self, event, document),
-            context_foundry::PRODUCER if broadcast::is_call(event) => {
-                return broadcast::content(self, event, document);
-            }
             context_foundry::PRODUCER => return context_foundry::content(self, event, document),
             openbuilder::PRODUCER => return openbuilder::content(self, event, document),
             name if reported::tells(name, document) => {
@@ -312,7 +317,10 @@ impl Track {
     }
 
     fn unreadable(&mut self, event: &Event, why: &str) -> Option<Build> {
-        self.ensure_run(event);
+        let of_foundry = self.producer == context_foundry::PRODUCER;
+        if !of_foundry || context_foundry::unreadable_begins(event) {
+            self.ensure_run(event);
+        }
         let run = self.run.as_mut()?;
         let reason = format!("{} cannot be read: {}", event.file, cut(why, MAX_SENTENCE));
         run.conditions.unreadable.insert(event.file.clone(), reason);
@@ -322,7 +330,7 @@ impl Track {
 
     fn removed(&mut self, event: &Event) {
         let matters = match self.producer.as_str() {
-            context_foundry::PRODUCER => context_foundry::is_state_file(event),
+            context_foundry::PRODUCER => context_foundry::removed(self, event),
             // The worktree goes when it is cleaned up; the main tree's copy stays.
             adw::PRODUCER => adw::is_state_file(&event.file) && !self.has(adw::is_state_file),
             _ => self.run.iter().all(|run| run.is_told_by(&event.file)),
@@ -365,36 +373,5 @@ impl Track {
             TimerKind::RootBack { .. } => run.conditions.root_missing = None,
         }
         run.settle();
-    }
-
-    fn ensure_run(&mut self, event: &Event) {
-        if self.run.is_none() {
-            self.begin(event);
-        }
-    }
-
-    /// Begins the next run. One that was still open is closed as unknown and returned.
-    pub(super) fn begin(&mut self, event: &Event) -> Option<Build> {
-        let before = self.current().map_or(self.runs_before, |build| build.run);
-        let number = before + 1;
-        let mut unreadable = BTreeMap::new();
-        let mut streams = Streams::default();
-        let superseded = self.run.take().map(|mut run| {
-            streams = run.streams.for_next_run();
-            unreadable.append(&mut run.conditions.unreadable);
-            if !run.build.has_ended() {
-                let reason = format!("run {number} began before this one reported its end");
-                run.end(BuildState::Unknown, reason, moment(event), EndedBy::State);
-            }
-            run.build
-        });
-        self.silences.abandon();
-        let mut run = Run::new(event, self.id_of(number), number);
-        // Not the event's own word: two agents may call themselves alike.
-        run.build.host.clone_from(&self.host);
-        run.conditions.unreadable = unreadable;
-        run.streams = streams;
-        self.run = Some(run);
-        superseded
     }
 }

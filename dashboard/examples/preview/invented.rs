@@ -156,6 +156,7 @@ fn build(i: usize, row: &str, now: Timestamp) -> Build {
     });
     if let (Value::Object(whole), Value::Object(rest)) = (&mut whole, rest) {
         whole.extend(rest);
+        whole.extend(crate::metrics::metrics(i));
     }
     value(whole)
 }
@@ -198,11 +199,17 @@ fn hostile(now: Timestamp) -> Vec<Build> {
             build.state_reason = Some(word.clone());
             build.error = Some(word.clone());
             build.session_id = Some(word.clone());
+            build.agents = Some(json!([{"name": word, "phase": word, "error": word, "success": false}]));
+            build.decisions = Some(json!({"list": [{"text": word, "kind": word, "phase": word}]}));
+            build.tasks = Some(json!({"list": [{"text": word, "id": word, "dependencies": [word], "estimate": word}]}));
             build.pr_url = Some(format!("javascript:alert(1)//{word}"));
             for phase in &mut build.phases {
                 phase.name.clone_from(word);
             }
-            build.tests = Some(json!([word, null, {"a": word}]));
+            build.tests = match i % 2 {
+                0 => Some(json!([word, null, {"a": word}])),
+                _ => Some(json!({"runs": [{"file": word}]})),
+            };
             build.fields = [
                 (word.clone(), json!({word: [word, null, 1e300]})),
                 ("null".to_owned(), Value::Null),

@@ -5,6 +5,7 @@
 
 mod api;
 mod invented;
+mod metrics;
 mod world;
 
 use std::io::Write as _;

@@ -8,6 +8,7 @@ pub(crate) mod facts;
 pub(crate) mod group;
 pub(crate) mod host;
 pub(crate) mod link;
+pub(crate) mod metrics;
 pub(crate) mod panel;
 pub(crate) mod row;
 pub(crate) mod stamp;

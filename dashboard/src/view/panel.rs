@@ -5,6 +5,7 @@ use protocol::{Build, BuildState, Timestamp};
 
 use super::event::EventList;
 use super::facts::{self, Fact, Member};
+use super::metrics::{self, Metrics};
 use super::stamp::Stamp;
 use super::step::{self, Step};
 use super::timeline::{Lane, Timeline};
@@ -27,6 +28,8 @@ pub(crate) struct Panel {
     pub(crate) found: bool,
     pub(crate) reason: String,
     pub(crate) error: String,
+    pub(crate) origin: &'static str,
+    pub(crate) data_age: Stamp,
     pub(crate) updated: Stamp,
     pub(crate) elapsed: Stamp,
     pub(crate) from: Stamp,
@@ -39,7 +42,7 @@ pub(crate) struct Panel {
     pub(crate) todos_done: String,
     pub(crate) agents: Vec<Step>,
     pub(crate) details: Vec<Member>,
-    pub(crate) tests: Vec<Member>,
+    pub(crate) metrics: Metrics,
     pub(crate) summary: Vec<Member>,
     pub(crate) fields: Vec<Member>,
     pub(crate) events: EventList,
@@ -77,6 +80,8 @@ impl Panel {
                 .error
                 .as_deref()
                 .map_or_else(String::new, |e| text::block(e, text::VALUE_CHARS)),
+            origin: metrics::origin(build),
+            data_age: data_age(build, moment),
             updated: updated(build, moment),
             elapsed: row::elapsed(build, moment),
             from: timeline.from.map_or_else(Stamp::default, Stamp::clock),
@@ -89,7 +94,7 @@ impl Panel {
             todos_done: step::done(build),
             agents: step::agents(build),
             details: facts::told(&build.facts),
-            tests: build.tests.as_ref().map_or_else(Vec::new, facts::members),
+            metrics: Metrics::new(build),
             summary: build.summary.as_ref().map_or_else(Vec::new, facts::members),
             fields: facts::object(&build.fields),
             events,
@@ -159,6 +164,18 @@ fn updated(build: &Build, moment: &Moment) -> Stamp {
         title: row::times(build),
         ..stamp
     }
+}
+
+/// How old what is shown of it is, by its file; of one that ended or lies still, since when.
+fn data_age(build: &Build, moment: &Moment) -> Stamp {
+    let Some(changed) = build.changed_at else {
+        return Stamp::unknown();
+    };
+    let changed = moment.ours(&build.host, changed);
+    if build.has_ended() || is_dormant(build) {
+        return Stamp::ended(changed, moment.now);
+    }
+    Stamp::ago(changed, moment.now)
 }
 
 /// File to agent (one clock), agent to commit (two clocks, offset known or not);

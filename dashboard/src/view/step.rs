@@ -53,18 +53,50 @@ pub(crate) fn done(build: &Build) -> String {
 pub(crate) fn agents(build: &Build) -> Vec<Step> {
     list(build.agents.as_ref(), |agent| {
         let output = agent["tokens"]["output"].as_u64();
+        let word = |key: &str| Some(text::line(agent[key].as_str()?, text::NAME_CHARS));
+        let used = agent["tokens_used"].as_u64();
+        let took = agent["duration_ms"].as_i64().filter(|took| *took >= 0);
         let known = [
+            word("phase"),
             cost(agent),
             output.map(|n| format!("{} out", format::count(n))),
             counted(&agent["tools"]["calls"], "tool"),
             counted(&agent["attempts"], "attempt").filter(|_| agent["attempts"] != 1),
+            took.map(format::precise),
+            issues(agent),
+            used.map(|n| format!("{} tokens", format::count(n))),
+            word("error"),
         ];
+        let name = word("name")
+            .or_else(|| word("type"))
+            .or_else(|| word("id"))?;
         Some(Step {
-            state: state(agent),
-            text: text::line(agent["name"].as_str()?, text::NAME_CHARS),
-            note: known.into_iter().flatten().collect::<Vec<_>>().join(" · "),
+            state: agent_state(agent),
+            text: name,
+            note: text::attribute(&known.into_iter().flatten().collect::<Vec<_>>().join(" · ")),
         })
     })
+}
+
+/// `3 issues found, 2 fixed`, as far as it is told.
+fn issues(agent: &Value) -> Option<String> {
+    let found = agent["issues_found"].as_u64().map(|n| match n {
+        1 => "1 issue found".to_owned(),
+        n => format!("{} issues found", format::count(n)),
+    });
+    let fixed = agent["issues_fixed"].as_u64();
+    let fixed = fixed.map(|n| format!("{} fixed", format::count(n)));
+    let told: Vec<String> = [found, fixed].into_iter().flatten().collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
+/// Whether it succeeded says more than its own word.
+fn agent_state(agent: &Value) -> &'static str {
+    match agent["success"].as_bool() {
+        Some(true) => "completed",
+        Some(false) => "failed",
+        None => state(agent),
+    }
 }
 
 fn list(value: Option<&Value>, step: impl Fn(&Value) -> Option<Step>) -> Vec<Step> {
@@ -75,10 +107,11 @@ fn list(value: Option<&Value>, step: impl Fn(&Value) -> Option<Step>) -> Vec<Ste
 /// The producer's word for how something stands, in ours.
 fn state(value: &Value) -> &'static str {
     match value["state"].as_str() {
-        Some("in_progress" | "running") => "running",
+        Some("in_progress" | "running" | "active") => "running",
         Some("completed" | "success") => "completed",
         Some("error" | "failed") => "failed",
-        Some("pending") => "queued",
+        Some("pending" | "spawning") => "queued",
+        Some("idle") => "waiting",
         _ => "unknown",
     }
 }

@@ -150,7 +150,10 @@ pub(crate) fn build(run: u32, word: &str) -> Build {
         "changed_at": time, "observed_at": time, "last_updated": time, "alive_at": time, "seq": 7,
         "branch": word, "issue": word, "pr_url": word, "commit": word, "coding_agent": word, "model": word,
         "cost_usd": null, "cost_estimated": null, "tokens": null, "context": null, "todos": null,
-        "agents": null, "tests": {word: word}, "decisions": null, "tasks": null,
+        "agents": [{"name": word, "state": word, "phase": word, "error": word}],
+        "tests": {word: word, "runs": [{"file": word}]},
+        "decisions": {"list": [{"text": word, "kind": word, "phase": word, "severity": word}]},
+        "tasks": {"list": [{"id": word, "text": word, "dependencies": [word], "estimate": word, "state": word}]},
         "summary": [word, null, 1], "error": word, "facts": [{"key": word, "label": word, "text": word}],
         "fields": {word: {word: word}, "n": null}
     });

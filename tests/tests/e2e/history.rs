@@ -8,7 +8,7 @@ use harness::writer::Project;
 use serde_json::Value;
 
 /// Runs `phaseline-aggregator rebuild` against the system's database.
-fn rebuild(system: &System) -> (bool, String) {
+pub(crate) fn rebuild(system: &System) -> (bool, String) {
     let mut command = clean(spawner::command(program("phaseline-aggregator")));
     command
         .arg("rebuild")

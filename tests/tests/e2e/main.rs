@@ -16,6 +16,7 @@ mod browser_live;
 mod browser_looks;
 mod chaos;
 mod file_to_page;
+mod foundry;
 mod history;
 mod hostile;
 mod ingest;

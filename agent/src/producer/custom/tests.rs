@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::Prune;
+use crate::stream_json::Kind;
 
 fn read(text: &str) -> Result<Custom, BadSetting> {
     #[derive(serde::Deserialize)]
@@ -41,7 +42,7 @@ tokens.input = '/usage/in'
     let source = &custom.sources()[0];
     assert_eq!(
         (&*source.producer, source.format),
-        ("nightly", Format::Lines)
+        ("nightly", Format::LastLine)
     );
     assert_eq!(source.pattern.to_string(), "runs/{id}/state.jsonl");
     let mapping = source.mapping.as_ref().unwrap();
@@ -144,7 +145,7 @@ fn a_bad_table_is_one_sentence_that_names_table_key_value_and_what_was_expected(
 fn a_file_of_claude_code_needs_no_fields() {
     let text = "[[producer]]\nname = 'mine'\nfile = 'out/{id}.jsonl'\nformat = 'stream-json'\n";
     let custom = read(text).unwrap();
-    assert_eq!(custom.sources()[0].format, Format::Stream);
+    assert_eq!(custom.sources()[0].format, Format::Lines(Kind::StreamJson));
     let said = refused(&format!("{text}ends = ['ok']\n"));
     assert!(
         said.contains("the lines of stream-json are known"),

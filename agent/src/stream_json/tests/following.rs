@@ -69,7 +69,7 @@ impl Growing {
 
     /// As a start of the agent does: all that is kept is what was saved.
     fn restart_agent(&mut self) {
-        self.stream = Stream::restore(&self.stream.saved()).unwrap();
+        self.stream = Stream::restore(Kind::StreamJson, &self.stream.saved()).unwrap();
     }
 }
 
@@ -200,12 +200,12 @@ proptest! {
             if restarts {
                 // Half a line is read again.
                 at -= usize::try_from(pieces.lines.spans).unwrap();
-                let saved = serde_json::to_string(&pieces.figures).unwrap();
-                pieces = Accumulator { figures: serde_json::from_str(&saved).unwrap(), ..Accumulator::default() };
+                let saved = serde_json::to_string(&pieces.sums).unwrap();
+                pieces = Accumulator { sums: Sums::restore(Kind::StreamJson, &saved).unwrap(), ..Accumulator::default() };
             }
         }
         pieces.feed(&text[at..]);
-        prop_assert_eq!(pieces.figures, whole.figures);
+        prop_assert_eq!(pieces.sums, whole.sums);
     }
 
     #[test]
@@ -213,6 +213,6 @@ proptest! {
         let mut sums = Accumulator::default();
         sums.feed(&bytes);
         sums.at_end();
-        let _ = sums.figures.digest();
+        let _ = sums.sums.digest();
     }
 }

@@ -2,6 +2,7 @@
 
 mod adw;
 mod contents;
+mod foundry;
 mod mapped;
 mod play;
 mod runs;

@@ -1,0 +1,122 @@
+//! The kinds of lines that are known, behind one face for whoever follows a file.
+
+use protocol::ContentHash;
+use protocol::json::Json;
+use serde::Serialize;
+
+use super::figures::Figures;
+use super::foundry::{EventLog, SessionLog};
+use super::lines::Line;
+use super::{foundry, line};
+
+/// Whose lines they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Claude Code's stream-JSON.
+    StreamJson,
+    /// Context Foundry's `session.jsonl`: one line per call of its model.
+    FoundrySession,
+    /// Context Foundry's `events.jsonl`: what it also broadcasts.
+    FoundryEvents,
+}
+
+/// What the lines of a file add up to. Saved as what is in it: its kind is known from its place.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each file that grows, and most are of the largest kind"
+)]
+pub(super) enum Sums {
+    StreamJson(Figures),
+    FoundrySession(SessionLog),
+    FoundryEvents(EventLog),
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self::new(Kind::StreamJson)
+    }
+}
+
+impl Sums {
+    pub(super) fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::StreamJson => Self::StreamJson(Figures::default()),
+            Kind::FoundrySession => Self::FoundrySession(SessionLog::default()),
+            Kind::FoundryEvents => Self::FoundryEvents(EventLog::default()),
+        }
+    }
+
+    /// What was saved, read again; none when it was not saved from this kind.
+    pub(super) fn restore(kind: Kind, saved: &str) -> Option<Self> {
+        Some(match kind {
+            Kind::StreamJson => Self::StreamJson(serde_json::from_str(saved).ok()?),
+            Kind::FoundrySession => Self::FoundrySession(serde_json::from_str(saved).ok()?),
+            Kind::FoundryEvents => Self::FoundryEvents(serde_json::from_str(saved).ok()?),
+        })
+    }
+
+    /// Takes over one line.
+    pub(super) fn line(&mut self, line: Line<'_>) {
+        match self {
+            Self::StreamJson(figures) => figures.line(line),
+            Self::FoundrySession(log) => log.line(line),
+            Self::FoundryEvents(log) => log.line(line),
+        }
+    }
+
+    /// Whether this text is a whole line.
+    pub(super) fn reads(&self, text: &[u8]) -> bool {
+        match self {
+            Self::StreamJson(_) => line::read(text).is_ok(),
+            Self::FoundrySession(_) | Self::FoundryEvents(_) => foundry::is_whole(text),
+        }
+    }
+
+    /// The file begins anew.
+    pub(super) fn restart(&mut self) {
+        match self {
+            Self::StreamJson(figures) => figures.restart(),
+            Self::FoundrySession(log) => log.restart(),
+            // What was broadcast stays so; what follows is counted on.
+            Self::FoundryEvents(_) => {}
+        }
+    }
+
+    /// What is told of it.
+    pub(super) fn digest(&self) -> Json {
+        match self {
+            Self::StreamJson(figures) => figures.digest(),
+            Self::FoundrySession(log) => log.digest(),
+            Self::FoundryEvents(log) => log.digest(),
+        }
+    }
+
+    /// What of it is told at once when it changes: attempts, how they stand,
+    /// todos; each event. Figures that merely move can wait.
+    pub(super) fn headline(&self) -> ContentHash {
+        match self {
+            Self::StreamJson(figures) => figures.headline(),
+            Self::FoundrySession(log) => log.headline(),
+            Self::FoundryEvents(log) => log.headline(),
+        }
+    }
+
+    /// Lines that were read.
+    pub(super) fn lines(&self) -> u64 {
+        match self {
+            Self::StreamJson(figures) => figures.lines,
+            Self::FoundrySession(log) => log.lines,
+            Self::FoundryEvents(log) => log.lines,
+        }
+    }
+
+    /// Whether it is expected to go on soon.
+    pub(super) fn is_running(&self) -> bool {
+        match self {
+            Self::StreamJson(figures) => figures.is_running(),
+            Self::FoundrySession(_) | Self::FoundryEvents(_) => false,
+        }
+    }
+}
