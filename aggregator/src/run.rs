@@ -79,12 +79,14 @@ pub async fn run(
     let connections = app.tasks.clone();
     let admission = admission(config.ingest_token.as_deref());
     let sink = StreamSink::new(nats.clone(), config.host.clone());
-    let taking = ingest::router(ingest::Ingest::new(sink, admission, Arc::clone(&app.calls)));
+    let taking = ingest::Ingest::new(sink, admission, Arc::clone(&app.calls))
+        .on(connections.clone(), ending.clone());
 
     let mut parts = Parts::new();
-    let serving = web::serve(
+    let serving = ingest::serve(
         listener,
-        web::router(app, taking),
+        web::router(app, ingest::router(taking)),
+        web::MAX_CONNECTIONS,
         connections.clone(),
         ending.clone(),
     );
@@ -101,12 +103,8 @@ pub async fn run(
         retention: config.retention,
         fail_point: FailPoint::from_environment(),
     };
-    let freshness = live::watch_freshness(
-        Arc::clone(&hub),
-        nats.clone(),
-        config.servers,
-        ending.clone(),
-    );
+    let (servers, until) = (config.servers, ending.clone());
+    let freshness = live::watch_freshness(Arc::clone(&hub), nats.clone(), servers, until);
     parts.spawn(async {
         freshness.await;
         Ok(())

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use protocol::{ContentHash, Event, EventKind};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use uuid::Uuid;
 
 use crate::change::Known;
@@ -182,31 +182,7 @@ impl Store {
             event.recreated |= older.boundary && event.kind == EventKind::Content;
             (dropped, dropped_bytes) = older.delete(&tx, i64::MAX)?;
         }
-        let row = Row {
-            id: 0,
-            line: line(event),
-            subject: protocol::subject::event(event),
-            message_id: event.message_id(),
-            payload: serde_json::to_vec(event)?.into(),
-        };
-        let boundary = event.recreated || event.kind == EventKind::Removed;
-        tx.prepare_cached(
-            "INSERT INTO event (line, file, boundary, subject, message_id, payload, checksum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            row.line,
-            path_bytes(path),
-            boundary,
-            row.subject,
-            row.message_id,
-            &row.payload[..],
-            checksum(&row).0
-        ])?;
-        if used_bytes(&tx)? > self.max_bytes {
-            return Err(StoreError::Limit(self.max_bytes));
-        }
-        let id = tx.last_insert_rowid();
+        let (id, size) = insert(&tx, event, path_bytes(path), self.max_bytes)?;
         let written = Known {
             event: id,
             ..known.clone()
@@ -218,7 +194,23 @@ impl Store {
         tx.commit()?;
         known.event = id;
         self.events = (self.events + 1).saturating_sub(dropped);
-        self.bytes = (self.bytes + row.payload.len() as u64).saturating_sub(dropped_bytes);
+        self.bytes = (self.bytes + size).saturating_sub(dropped_bytes);
+        Ok(id)
+    }
+
+    /// Writes an event that is of no file: nothing is known of it but that it
+    /// was said, and it never gives way to a newer one.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub(crate) fn record_call(&mut self, event: &Event) -> Result<i64, StoreError> {
+        let tx = self.db.transaction()?;
+        // No absolute path, and no other event's.
+        let file = format!("call {}", event.message_id());
+        let (id, size) = insert(&tx, event, file.as_bytes(), self.max_bytes)?;
+        tx.commit()?;
+        self.events += 1;
+        self.bytes += size;
         Ok(id)
     }
 
@@ -315,6 +307,40 @@ impl Store {
         )?;
         self.count()
     }
+}
+
+/// Writes an event's row; its id, and the size of its payload.
+fn insert(
+    tx: &Transaction<'_>,
+    event: &Event,
+    file: &[u8],
+    max_bytes: u64,
+) -> Result<(i64, u64), StoreError> {
+    let row = Row {
+        id: 0,
+        line: line(event),
+        subject: protocol::subject::event(event),
+        message_id: event.message_id(),
+        payload: serde_json::to_vec(event)?.into(),
+    };
+    let boundary = event.recreated || event.kind == EventKind::Removed;
+    tx.prepare_cached(
+        "INSERT INTO event (line, file, boundary, subject, message_id, payload, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        row.line,
+        file,
+        boundary,
+        row.subject,
+        row.message_id,
+        &row.payload[..],
+        checksum(&row).0
+    ])?;
+    if used_bytes(tx)? > max_bytes {
+        return Err(StoreError::Limit(max_bytes));
+    }
+    Ok((tx.last_insert_rowid(), row.payload.len() as u64))
 }
 
 /// Pages in use times their size.

@@ -28,6 +28,9 @@ pub struct Track {
     producer: String,
     project: ProjectToken,
     seen: BTreeMap<AgentId, (Uuid, u64)>,
+    /// The same of calls: they take another way than the files of their agent, and may overtake them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    called: BTreeMap<AgentId, (Uuid, u64)>,
     newest_agent: Option<AgentId>,
     newest_observed: Option<Timestamp>,
     /// Runs whose events are past retention, so that the next one is numbered after them.
@@ -64,6 +67,7 @@ impl Track {
             producer: producer.to_owned(),
             project,
             seen: BTreeMap::new(),
+            called: BTreeMap::new(),
             newest_agent: None,
             newest_observed: None,
             runs_before: 0,
@@ -85,9 +89,14 @@ impl Track {
     /// Takes over how far the agents had come, from the memory that this one
     /// replaces: a repeated event leaves no row, but must stay repeated.
     pub fn catch_up(&mut self, other: &Self) {
-        for (agent, position) in &other.seen {
-            let newest = self.seen.entry(*agent).or_insert(*position);
-            *newest = (*newest).max(*position);
+        for (mine, others) in [
+            (&mut self.seen, &other.seen),
+            (&mut self.called, &other.called),
+        ] {
+            for (agent, position) in others {
+                let newest = mine.entry(*agent).or_insert(*position);
+                *newest = (*newest).max(*position);
+            }
         }
         self.newest_observed = self.newest_observed.max(other.newest_observed);
         self.newest_agent = other.newest_agent.or(self.newest_agent);
@@ -205,8 +214,13 @@ impl Track {
     }
 
     /// Older than what was folded: by the agent's own order, or, from another
-    /// agent of that host, by the time of reading.
+    /// agent of that host, by the time of reading. Whoever takes calls begins
+    /// with a new one: it keeps no state that it could repeat.
     fn is_late(&self, event: &Event) -> bool {
+        if event.is_call() {
+            let position = self.called.get(&event.agent);
+            return position.is_some_and(|newest| (event.boot, event.seq) <= *newest);
+        }
         match self.seen.get(&event.agent) {
             Some(&(boot, seq)) => (event.boot, event.seq) <= (boot, seq),
             None => self
@@ -216,19 +230,26 @@ impl Track {
     }
 
     fn remember(&mut self, event: &Event) {
-        self.seen.insert(event.agent, (event.boot, event.seq));
-        if self.seen.len() > MAX_AGENTS {
-            let oldest = self
-                .seen
+        let is_call = event.is_call();
+        let seen = if is_call {
+            &mut self.called
+        } else {
+            &mut self.seen
+        };
+        seen.insert(event.agent, (event.boot, event.seq));
+        if seen.len() > MAX_AGENTS {
+            let oldest = seen
                 .iter()
                 .min_by_key(|(_, position)| **position)
                 .map(|(agent, _)| *agent);
             if let Some(oldest) = oldest {
-                self.seen.remove(&oldest);
+                seen.remove(&oldest);
             }
         }
-        self.newest_agent = Some(event.agent);
-        self.newest_observed = Some(event.observed_at);
+        if !is_call {
+            self.newest_agent = Some(event.agent);
+            self.newest_observed = Some(event.observed_at);
+        }
     }
 
     /// Whether the file already stood like this; remembers how it stands now.

@@ -10,6 +10,7 @@ pub(crate) mod host;
 pub(crate) mod link;
 pub(crate) mod panel;
 pub(crate) mod row;
+pub(crate) mod senders;
 pub(crate) mod stamp;
 pub(crate) mod step;
 pub(crate) mod timeline;

@@ -17,6 +17,8 @@ mod file_to_page;
 mod history;
 mod hostile;
 mod ingest;
+mod ingest_agent;
+mod ingest_runner;
 mod limits;
 mod oracle;
 mod pages;
