@@ -28,7 +28,7 @@ pub(super) fn content(
     document: &Map<String, Value>,
 ) -> Option<Build> {
     let superseded = match &track.run {
-        Some(run) if !(run.build.has_ended() && starts(document)) => None,
+        Some(run) if !begins_next_run(run, document) => None,
         _ => track.begin(event),
     };
     let run = track.run.as_mut()?;
@@ -45,6 +45,11 @@ pub(super) fn content(
         run.say(BuildState::Running, None);
     }
     superseded
+}
+
+/// It works again after its end.
+pub(super) fn begins_next_run(run: &Run, document: &Map<String, Value>) -> bool {
+    run.build.has_ended() && starts(document)
 }
 
 /// A process that begins counts from one again.

@@ -3,6 +3,7 @@
 //! the end. Vocabulary and oddities were counted in its committed files and in
 //! all versions of its prompts; the words are open, so unknown ones mean "running".
 
+use protocol::build::Origin;
 use protocol::{Build, BuildState, Event, PhaseState};
 use serde_json::{Map, Value, json};
 
@@ -83,13 +84,47 @@ fn meaning(status: &str) -> Meaning {
     }
 }
 
+/// Whether the files of a build tell where it stands: they are watched, and
+/// could be read. A call that carries their content then shows only that the
+/// build lives: it may be of another project of that name, and what it says of this one the file says too.
+fn is_told_by_files(run: &Run) -> bool {
+    let conditions = &run.conditions;
+    run.build.origin == Origin::Live
+        && !run.build.has_ended()
+        && conditions.host_gone.is_none()
+        && conditions.root_missing.is_none()
+        && conditions.unreadable.is_empty()
+        && conditions.removed.is_none()
+}
+
+/// The first file of a build that only calls had told of.
+fn meet_file(run: &mut Run, event: &Event) {
+    let build = &mut run.build;
+    if build.origin == Origin::Http && !event.is_call() {
+        build.origin = Origin::Live;
+        build.project.clone_from(&event.project);
+        build.root.clone_from(&event.root);
+        build.path.clone_from(&event.path);
+    }
+}
+
 fn state(track: &mut Track, event: &Event, document: &Map<String, Value>) -> Option<Build> {
+    if let Some(run) = track
+        .run
+        .as_mut()
+        .filter(|run| event.is_call() && is_told_by_files(run))
+    {
+        run.conditions.silent = None;
+        run.seen_at(event);
+        return None;
+    }
     let superseded = match &track.run {
         Some(run) if !begins_next_run(run, event, document) => None,
         _ => track.begin(event),
     };
     let at = moment(event);
     let run = track.run.as_mut()?;
+    meet_file(run, event);
     run.believe(event);
     take_over(run, document);
     let build = &mut run.build;
@@ -120,7 +155,7 @@ fn state(track: &mut Track, event: &Event, document: &Map<String, Value>) -> Opt
 /// Where the new content stands against the run: the file was re-created, the
 /// completed phases became fewer, the number returned to the start, or the run
 /// is over and this cannot be its tail.
-fn begins_next_run(run: &Run, event: &Event, document: &Map<String, Value>) -> bool {
+pub(super) fn begins_next_run(run: &Run, event: &Event, document: &Map<String, Value>) -> bool {
     if run.summary_only {
         return run
             .build
@@ -265,6 +300,7 @@ fn summary(track: &mut Track, event: &Event, document: &Map<String, Value>) {
     let Some(run) = track.run.as_mut() else {
         return;
     };
+    meet_file(run, event);
     run.believe(event);
     let (state, reason) = verdict(document);
     if let Some(told) = names(document, "phases_completed") {

@@ -8,6 +8,7 @@ mod adw;
 mod broadcast;
 mod conditions;
 mod context_foundry;
+pub(crate) mod joining;
 mod limits;
 mod openbuilder;
 mod phases;
@@ -90,6 +91,16 @@ pub enum TimerKind {
         /// Its label.
         root: String,
     },
+    /// Calls had told of this build before its files were seen.
+    Joins {
+        /// What they told.
+        told: Box<joining::Told>,
+    },
+    /// The build that calls told of is one whose files were seen.
+    Joined {
+        /// That one.
+        build: String,
+    },
 }
 
 impl TimerKind {
@@ -103,6 +114,8 @@ impl TimerKind {
             Self::HostBack => "host_back",
             Self::RootMissing { .. } => "root_missing",
             Self::RootBack { .. } => "root_back",
+            Self::Joins { .. } => "joins",
+            Self::Joined { .. } => "joined",
         }
     }
 }

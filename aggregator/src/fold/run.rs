@@ -93,6 +93,7 @@ impl Run {
                 observed_at: None,
                 last_updated: Timestamp::default(),
                 gap_at: None,
+                same_as: None,
                 alive_at: None,
                 seq: 0,
                 branch: None,

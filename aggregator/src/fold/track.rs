@@ -136,6 +136,23 @@ impl Track {
         }
     }
 
+    /// Whether a call is of the current build, and not the beginning of the next.
+    #[must_use]
+    pub fn takes_call(&self, event: &Event) -> bool {
+        let Some(run) = &self.run else { return false };
+        let text = event.document.as_ref().map_or("null", |raw| raw.get());
+        match serde_json::from_str::<Value>(text) {
+            Ok(Value::Object(document)) if self.producer == context_foundry::PRODUCER => {
+                if broadcast::is_call(event) {
+                    !broadcast::begins_next_run(run, &document)
+                } else {
+                    !context_foundry::begins_next_run(run, event, &document)
+                }
+            }
+            _ => true,
+        }
+    }
+
     /// Folds one fact. Pure; a late or repeated one changes no build.
     pub fn fold(&mut self, fact: &Fact) -> Outcome {
         let before = self.current().cloned();
@@ -172,7 +189,9 @@ impl Track {
                 return;
             }
             outcome.changed.push(after.clone());
-            if after.has_ended() && !before.is_some_and(Build::has_ended) {
+            // One that goes on under another id has not ended.
+            let is_end = after.has_ended() && after.same_as.is_none();
+            if is_end && !before.is_some_and(Build::has_ended) {
                 outcome.ended.push(after.id.clone());
             }
         };
@@ -262,7 +281,10 @@ impl Track {
             _ => Standing::Removed,
         };
         let file = self.key(event);
-        let same = self.files.get(&file) == Some(&now) && !event.recreated;
+        // A call that carries what the file says already tells nothing; the file itself always tells where it is.
+        let said = self.files.get(&file) == Some(&now)
+            || (event.session.is_some() && self.files.get(&event.file) == Some(&now));
+        let same = said && !event.recreated;
         if self.files.len() < MAX_FILES || self.files.contains_key(&file) {
             self.files.insert(file, now);
         }
@@ -275,6 +297,7 @@ impl Track {
     fn key(&self, event: &Event) -> String {
         match self.producer.as_str() {
             adw::PRODUCER => format!("{}/{}", event.path, event.file),
+            _ if event.session.is_some() => format!("call {}", event.file),
             _ => event.file.clone(),
         }
     }
@@ -356,6 +379,9 @@ impl Track {
     }
 
     fn timer(&mut self, fact: &TimerFact) {
+        if self.join(fact) {
+            return;
+        }
         let Some(run) = self.run.as_mut().filter(|run| !run.build.has_ended()) else {
             return;
         };
@@ -382,6 +408,8 @@ impl Track {
                 run.conditions.root_missing = Some(cut(reason, MAX_SENTENCE));
             }
             TimerKind::RootBack { .. } => run.conditions.root_missing = None,
+            // They were taken before.
+            TimerKind::Joins { .. } | TimerKind::Joined { .. } => {}
         }
         run.settle();
     }

@@ -39,8 +39,14 @@ async fn a_phase_file_that_is_also_posted_is_one_build() {
     // One more that no file says, so that everything before it has arrived.
     let next = fixtures::phase("web", "Scout", "1/7", "researching");
     post(&system, "/api/phase-update", &next).await;
-    let build = system.build(&project, 2, |_| true).await;
-    assert_eq!(build.origin, Origin::Http);
+    let build = system
+        .build_by_id(&own_id("http:context-foundry:web", 1), |_| true)
+        .await;
+    assert_eq!(
+        build.origin,
+        Origin::Http,
+        "no file says that the next build begins"
+    );
     let builds = system.database.builds().await.unwrap();
     assert_eq!(builds.len(), 2, "the posts belong to the file's builds");
     let first = &builds[0].build;

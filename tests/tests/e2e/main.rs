@@ -18,6 +18,7 @@ mod history;
 mod hostile;
 mod ingest;
 mod ingest_agent;
+mod ingest_order;
 mod ingest_runner;
 mod limits;
 mod oracle;

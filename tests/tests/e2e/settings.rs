@@ -114,8 +114,14 @@ fn an_agent_takes_calls_on_loopback_addresses_only() {
             ["--ingest", "127.0.0.1:8080, 192.0.2.7:8080"],
             "PHASELINE_INGEST is \"192.0.2.7:8080\", expected loopback addresses",
         ),
-        (["--ingest", "localhost"], "PHASELINE_INGEST is \"localhost\""),
-        (["--ingest", "127.0.0.1:0"], "PHASELINE_INGEST is \"127.0.0.1:0\""),
+        (
+            ["--ingest", "localhost"],
+            "PHASELINE_INGEST is \"localhost\"",
+        ),
+        (
+            ["--ingest", "127.0.0.1:0"],
+            "PHASELINE_INGEST is \"127.0.0.1:0\"",
+        ),
         (["--ingest-token-file", "/no/such/token"], "/no/such/token"),
         (["--ingest-token-file", "/dev/null"], "is not empty"),
     ] {
