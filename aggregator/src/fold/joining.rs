@@ -68,9 +68,12 @@ impl OfCalls {
         let session = Some(self.session.as_str());
         let named =
             files.session_id.as_deref() == session || Some(files.project.as_str()) == session;
+        // Of a summary alone only the end is known.
+        let began = files.started_at.or(files.changed_at);
         let in_time =
-            |changed: Timestamp| changed.millis_since(self.started_at) >= -WRITTEN_BEFORE_MS;
-        files.origin == Origin::Live && named && files.changed_at.is_some_and(in_time)
+            began.is_some_and(|at| at.millis_since(self.started_at) >= -WRITTEN_BEFORE_MS);
+        let before = files.ended_at.is_some_and(|at| at < self.started_at);
+        files.origin == Origin::Live && named && in_time && !before
     }
 }
 

@@ -14,6 +14,8 @@ use super::value::{cut, name, sentence};
 pub(super) const PRODUCER: &str = "openbuilder";
 /// Tool calls that a build lists: the newest; how many came before is told.
 const MAX_TOOLS: usize = 200;
+/// Calls that wrote a list and are remembered: of the two ways none is so far behind.
+const MAX_TODO_CALLS: usize = 64;
 /// To-dos of one list; real ones have fewer than twenty.
 const MAX_TODOS: usize = 200;
 
@@ -82,9 +84,16 @@ fn build_event(run: &mut Run, told: &Map<String, Value>) {
         "tool-error" => "error",
         _ => return,
     };
-    if name(told, "toolName").as_deref() == Some("TodoWrite") {
-        if let Some(Value::Object(input)) = told.get("input") {
+    let id = name(told, "toolCallId").map(|id| cut(&id, MAX_NAME));
+    let is_list = id.as_ref().is_some_and(|id| run.todo_calls.contains(id));
+    if is_list || name(told, "toolName").as_deref() == Some("TodoWrite") {
+        // The same list may come by HTTP and by WebSocket, and the second time after the next one.
+        if let (Some(Value::Object(input)), false) = (told.get("input"), is_list) {
             todos(&mut run.build, input);
+            run.todo_calls.extend(id);
+            if run.todo_calls.len() > MAX_TODO_CALLS {
+                run.todo_calls.remove(0);
+            }
         }
         return;
     }

@@ -42,6 +42,9 @@ pub(super) struct Run {
     /// What its stream-JSON files say.
     #[serde(default, skip_serializing_if = "Streams::is_empty")]
     pub(super) streams: Streams,
+    /// Ids of the newest calls that wrote a to-do list, where those come one by one and by two ways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) todo_calls: Vec<String>,
     said: BuildState,
     reason: Option<String>,
 }
@@ -123,6 +126,7 @@ impl Run {
             summary_only: false,
             adw: adw::Memory::default(),
             streams: Streams::default(),
+            todo_calls: Vec::new(),
             said: BuildState::Unknown,
             reason: None,
         }

@@ -195,3 +195,7 @@ impl Leader {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "sessions_tests.rs"]
+mod tests;

@@ -4,4 +4,6 @@ mod adw;
 mod contents;
 mod play;
 mod runs;
+mod sent;
+mod sent_by_runners;
 mod spent;
