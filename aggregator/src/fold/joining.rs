@@ -5,14 +5,14 @@
 //! the calls told; the other one is over, and points to it.
 
 use protocol::build::{Context, Origin};
-use protocol::{Build, BuildState, Timestamp};
+use protocol::{Build, BuildState, Event, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::context_foundry;
 use super::run::{EndedBy, Run};
 use super::track::Track;
 use super::{TimerFact, TimerKind};
+use super::{broadcast, context_foundry};
 
 /// A file's time may be this much before that of the call that sent its
 /// content, milliseconds: a producer writes it and calls, in one command. An older file is of the build before.
@@ -90,6 +90,23 @@ pub(crate) fn facts(files: &Build, calls: &Build) -> (TimerKind, TimerKind) {
 }
 
 impl Track {
+    /// Whether a call is of the current build, and not the beginning of the next.
+    #[must_use]
+    pub fn takes_call(&self, event: &Event) -> bool {
+        let Some(run) = &self.run else { return false };
+        let text = event.document.as_ref().map_or("null", |raw| raw.get());
+        match serde_json::from_str::<Value>(text) {
+            Ok(Value::Object(document)) if self.producer() == context_foundry::PRODUCER => {
+                if broadcast::is_call(event) {
+                    !broadcast::begins_next_run(run, &document)
+                } else {
+                    !context_foundry::begins_next_run(run, event, &document)
+                }
+            }
+            _ => true,
+        }
+    }
+
     /// Takes such a fact. False: it is another one.
     pub(super) fn join(&mut self, fact: &TimerFact) -> bool {
         let run = self.run.as_mut();

@@ -2,6 +2,8 @@
 //! signs of life, and what changed. A producer's module says what its files
 //! mean, by the methods of [`Run`] and `Track::begin`.
 
+mod order;
+
 use std::collections::BTreeMap;
 
 use protocol::{
@@ -11,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::limits::{MAX_AGENTS, MAX_FILES, MAX_SENTENCE};
+use super::limits::{MAX_FILES, MAX_SENTENCE};
 use super::run::{EndedBy, Run, moment};
 use super::silence::{Silence, Silences, minutes};
 use super::stream_json::{self, Streams};
@@ -86,21 +88,9 @@ impl Track {
         }
     }
 
-    /// Takes over how far the agents had come, from the memory that this one
-    /// replaces: a repeated event leaves no row, but must stay repeated.
-    pub fn catch_up(&mut self, other: &Self) {
-        for (mine, others) in [
-            (&mut self.seen, &other.seen),
-            (&mut self.called, &other.called),
-        ] {
-            for (agent, position) in others {
-                let newest = mine.entry(*agent).or_insert(*position);
-                *newest = (*newest).max(*position);
-            }
-        }
-        self.newest_observed = self.newest_observed.max(other.newest_observed);
-        self.newest_agent = other.newest_agent.or(self.newest_agent);
-        self.runs_before = other.runs_before;
+    /// The program whose runs these are.
+    pub(super) fn producer(&self) -> &str {
+        &self.producer
     }
 
     /// The current build.
@@ -133,23 +123,6 @@ impl Track {
                 true
             }
             _ => false,
-        }
-    }
-
-    /// Whether a call is of the current build, and not the beginning of the next.
-    #[must_use]
-    pub fn takes_call(&self, event: &Event) -> bool {
-        let Some(run) = &self.run else { return false };
-        let text = event.document.as_ref().map_or("null", |raw| raw.get());
-        match serde_json::from_str::<Value>(text) {
-            Ok(Value::Object(document)) if self.producer == context_foundry::PRODUCER => {
-                if broadcast::is_call(event) {
-                    !broadcast::begins_next_run(run, &document)
-                } else {
-                    !context_foundry::begins_next_run(run, event, &document)
-                }
-            }
-            _ => true,
         }
     }
 
@@ -230,45 +203,6 @@ impl Track {
             run.settle();
         }
         (Effect::Folded, superseded)
-    }
-
-    /// Older than what was folded: by the agent's own order, or, from another
-    /// agent of that host, by the time of reading. Whoever takes calls begins
-    /// with a new one: it keeps no state that it could repeat.
-    fn is_late(&self, event: &Event) -> bool {
-        if event.is_call() {
-            let position = self.called.get(&event.agent);
-            return position.is_some_and(|newest| (event.boot, event.seq) <= *newest);
-        }
-        match self.seen.get(&event.agent) {
-            Some(&(boot, seq)) => (event.boot, event.seq) <= (boot, seq),
-            None => self
-                .newest_observed
-                .is_some_and(|newest| event.observed_at < newest),
-        }
-    }
-
-    fn remember(&mut self, event: &Event) {
-        let is_call = event.is_call();
-        let seen = if is_call {
-            &mut self.called
-        } else {
-            &mut self.seen
-        };
-        seen.insert(event.agent, (event.boot, event.seq));
-        if seen.len() > MAX_AGENTS {
-            let oldest = seen
-                .iter()
-                .min_by_key(|(_, position)| **position)
-                .map(|(agent, _)| *agent);
-            if let Some(oldest) = oldest {
-                seen.remove(&oldest);
-            }
-        }
-        if !is_call {
-            self.newest_agent = Some(event.agent);
-            self.newest_observed = Some(event.observed_at);
-        }
     }
 
     /// Whether the file already stood like this; remembers how it stands now.

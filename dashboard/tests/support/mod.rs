@@ -74,7 +74,7 @@ pub(crate) async fn get(fake: &Fake, path: &str) -> Answer {
 
 /// Tags that the templates use; anything else came from data.
 const TAGS: &str = "html head meta title link script body a svg defs pattern line symbol circle path rect use header nav \
-                    form input kbd div button span noscript p i section h1 h2 ul ol li main b bdi time progress aside \
+                    form input kbd div button span noscript p i section h1 h2 h3 ul ol li main b bdi time progress aside \
                     article dl dt dd details summary pre code template dialog label select option table thead tbody tr th td";
 
 /// Fails when a tag, a handler, a style or an inline script is on the page that no template wrote.
