@@ -69,6 +69,9 @@ impl Sessions {
             self.by_calls.insert(key.clone(), of_calls);
             return;
         }
+        if self.by_calls.is_empty() {
+            return;
+        }
         self.by_calls.remove(key);
         let of_host = TrackKey {
             host: key.host.clone(),
