@@ -23,9 +23,10 @@ demo: ## Play two fake builds into the running system (SPEED=2; NATS= and PASSWO
 	exec $(TARGET)/release/phaseline demo $(if $(SPEED),--speed "$(SPEED)") \
 	  $(if $(NATS),--nats-url "$(NATS)" --nats-user agent --nats-password-file "$(PASSWORD_FILE)")
 
-agent: ## Watch this machine for a system elsewhere (NATS=nats://central:4222 PASSWORD_FILE=file, WATCH=dir)
+agent: ## Watch this machine for a system elsewhere (NATS=nats://central:4222 PASSWORD_FILE=file, WATCH=dir, INGEST=addresses)
 	cargo build --release --locked -p phaseline-agent
-	exec $(TARGET)/release/phaseline-agent --nats-url "$(NATS)" --nats-user agent --nats-password-file "$(PASSWORD_FILE)" --watch "$(WATCH)"
+	exec $(TARGET)/release/phaseline-agent --nats-url "$(NATS)" --nats-user agent --nats-password-file "$(PASSWORD_FILE)" --watch "$(WATCH)" \
+	  $(if $(INGEST),--ingest "$(INGEST)")
 
 # Unit tests first: they need no services and fail fastest. The others wait
 # more than they compute: four at once, also on two cores.

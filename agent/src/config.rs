@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 
+use crate::ingest::Taking;
 pub use crate::producer::Custom;
 pub use crate::prune::Prune;
 
-/// Longest host name, bytes: the limit of Linux.
-const HOST_MAX: usize = 64;
 /// `PHASELINE_OUTBOX_MAX` unless told, bytes: a week of one busy build without a broker.
 pub const OUTBOX_MAX: u64 = 512 * 1024 * 1024;
 /// The smallest outbox that makes sense, bytes: some hundred usual events.
@@ -20,6 +19,13 @@ pub const OUTBOX_MIN: u64 = 1024 * 1024;
 pub const MAX_DEPTH: usize = 32;
 /// Deepest that can be asked for: a path of 4,096 bytes has few more components.
 pub const MAX_DEPTH_LIMIT: usize = 512;
+
+/// Addresses on which calls are taken: four times as many as there are producers with a port of their own.
+const MAX_ADDRESSES: usize = 16;
+/// The setting that names them.
+pub(crate) const INGEST: &str = "PHASELINE_INGEST";
+pub(crate) const INGEST_EXPECTED: &str =
+    "loopback addresses with a port, separated by commas, such as 127.0.0.1:8080,127.0.0.1:8002";
 
 /// One agent's configuration.
 #[derive(Debug, Clone)]
@@ -34,6 +40,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Largest outbox, bytes.
     pub outbox_max: u64,
+    /// Where calls of producers that send are taken.
+    pub taking: Taking,
     /// Directories that are not walked.
     pub prune: Prune,
     /// Directories deeper below a root are not walked.
@@ -109,6 +117,7 @@ impl Config {
             nats,
             state_dir,
             outbox_max: OUTBOX_MAX,
+            taking: Taking::default(),
             prune: Prune::default(),
             max_depth: MAX_DEPTH,
             producers: Custom::default(),
@@ -121,12 +130,11 @@ impl Config {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn checked(mut self) -> Result<Self, BadSetting> {
-        let host = &self.host;
-        if host.is_empty() || host.len() > HOST_MAX || host.contains(char::is_control) {
+        if !protocol::host::is_name(&self.host) {
             return Err(BadSetting::new(
                 "PHASELINE_HOST",
-                host,
-                "1 to 64 bytes without control characters",
+                &self.host,
+                protocol::host::NAME_EXPECTED,
             ));
         }
         if self.watch.is_empty() {
@@ -151,6 +159,7 @@ impl Config {
                 "at least 1 MiB",
             ));
         }
+        check_taking(&self.taking)?;
         if !(1..=MAX_DEPTH_LIMIT).contains(&self.max_depth) {
             return Err(BadSetting::new(
                 "PHASELINE_MAX_DEPTH",
@@ -202,6 +211,25 @@ pub fn usable_directory(path: &Path) -> Result<(), String> {
         .map_err(|error| format!("a directory that can be written, and {shown} cannot: {error}"))
 }
 
+/// Whoever is on the machine may call, and nobody else.
+fn check_taking(taking: &Taking) -> Result<(), BadSetting> {
+    let addresses = &taking.addresses;
+    let bad = addresses
+        .iter()
+        .find(|address| !address.ip().is_loopback() || address.port() == 0);
+    let shown = || {
+        let all = addresses.iter().map(ToString::to_string);
+        all.collect::<Vec<_>>().join(",")
+    };
+    match bad {
+        Some(bad) => Err(BadSetting::new(INGEST, bad.to_string(), INGEST_EXPECTED)),
+        None if addresses.len() > MAX_ADDRESSES => {
+            Err(BadSetting::new(INGEST, shown(), "at most 16 addresses"))
+        }
+        None => Ok(()),
+    }
+}
+
 fn check_url(url: &str) -> Result<(), BadSetting> {
     let is_address = |one: &str| {
         one.parse::<async_nats::ServerAddr>()
@@ -250,7 +278,7 @@ mod tests {
         let host = refused(|config| config.host = "a\nb".into());
         assert_eq!(
             host,
-            "PHASELINE_HOST is \"a\\nb\", expected 1 to 64 bytes without control characters"
+            "PHASELINE_HOST is \"a\\nb\", expected 1 to 64 bytes without control characters, not blank"
         );
         assert!(refused(|config| config.host = "x".repeat(65)).contains("64 bytes"));
         assert!(refused(|config| config.watch.clear()).starts_with("PHASELINE_WATCH"));

@@ -14,6 +14,7 @@ pub mod config;
 mod filesystem;
 mod git;
 mod hint;
+mod ingest;
 mod listing;
 pub mod logging;
 mod mailbox;
@@ -44,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 
 use board::Board;
 pub use config::{Config, NatsTarget, Prune};
+pub use ingest::Taking;
 use mailbox::Flag;
 use nats::Link;
 use outbox::Outbox;
@@ -89,23 +91,21 @@ pub async fn run(
         mailbox.clone(),
         Arc::clone(&board),
     )?);
-    let setup = Setup {
-        host: config.host.clone(),
-        roots: Roots::new(&config.watch, settings::home().as_deref()),
-        producers: Producers::with(&config.producers),
-        prune: config.prune,
-        max_depth: config.max_depth,
-        state_dir: config.state_dir.clone(),
-        walks_new: !is_switched_off("walk_of_new"),
-    };
+    // Before anything is watched: a port that is taken ends the agent at once.
+    let listeners = ingest::Listeners::bind(&config.taking).await?;
+    let heard = listeners.heard();
+    let setup = setup(&config);
     let (outbox_in, board_in) = (Arc::clone(&outbox), Arc::clone(&board));
     let mut watching = pipeline::start(setup, mailbox.clone(), inbox, outbox_in, board_in)
         .context("failed to start watching")?;
     let (client, link) = nats::connect(&config.nats, &config.host)
         .await
         .context("failed to use the nats address")?;
+    let quiet = CancellationToken::new();
+    let taking = listeners.serve(Arc::clone(&outbox), &config.host, quiet.clone());
     let herald = Herald {
-        host: config.host,
+        host: config.host.clone(),
+        heard,
         started_at,
         outbox: Arc::clone(&outbox),
         board: Arc::clone(&board),
@@ -117,7 +117,7 @@ pub async fn run(
     let publishing = publish::publish(outbox, board, client, link.clone(), flush.clone());
     let speaking = herald.run(link.clone(), hush.clone());
     let announcing = announce(watching.looked, link.clone(), ready);
-    let services = async { tokio::join!(publishing, speaking, announcing) };
+    let services = async { tokio::join!(publishing, speaking, announcing, taking) };
     tokio::pin!(services);
 
     tokio::select! {
@@ -125,6 +125,7 @@ pub async fn run(
         _ = &mut watching.ended => anyhow::bail!("failed to go on watching: its thread ended"),
         _ = &mut services => anyhow::bail!("failed to go on publishing"),
     }
+    quiet.cancel();
     mailbox.raise(Flag::Stop);
     let ended = tokio::time::timeout(WATCH_END, &mut watching.ended);
     let ended = tokio::select! {
@@ -143,6 +144,19 @@ pub async fn run(
         herald.farewell().await;
     }
     Ok(())
+}
+
+/// What is watched, and how.
+fn setup(config: &Config) -> Setup {
+    Setup {
+        host: config.host.clone(),
+        roots: Roots::new(&config.watch, settings::home().as_deref()),
+        producers: Producers::with(&config.producers),
+        prune: config.prune.clone(),
+        max_depth: config.max_depth,
+        state_dir: config.state_dir.clone(),
+        walks_new: !is_switched_off("walk_of_new"),
+    }
 }
 
 /// For tests: `PHASELINE_FAIL_POINT=no_<what>` switches a protection off, to show what it protects from.

@@ -3,6 +3,7 @@
 //! `kill -9`. Shared by the thread that watches and the task that publishes.
 
 mod aside;
+mod call;
 mod inner;
 mod store;
 mod sync;

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::{Client, Message, Subscriber};
 use futures::StreamExt as _;
-use protocol::presence::{Heard, INTERVAL_MS, PRESENCE_VERSION};
+use protocol::presence::{self, INTERVAL_MS, PRESENCE_VERSION};
 use protocol::{Presence, Timestamp, subject};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
+use crate::ingest::Heard;
 use crate::mailbox::{Flag, Mailbox};
 use crate::nats::Link;
 use crate::outbox::Outbox;
@@ -35,6 +36,8 @@ pub(crate) struct Herald {
     pub(crate) board: Arc<Board>,
     /// The thread that checks the roots.
     pub(crate) mailbox: Mailbox,
+    /// What producers that send have sent.
+    pub(crate) heard: Heard,
     /// The connection.
     pub(crate) client: Client,
 }
@@ -93,7 +96,7 @@ impl Herald {
     }
 
     fn answered(&self, answer: &Message) {
-        match serde_json::from_slice::<Heard>(&answer.payload) {
+        match serde_json::from_slice::<presence::Heard>(&answer.payload) {
             Ok(heard) if heard.v == PRESENCE_VERSION => {
                 // An outbox that cannot note it now is told again with the next answer.
                 let _ = self.outbox.stream_is(&heard.stream);
@@ -116,6 +119,7 @@ impl Herald {
             stopping,
             outbox: self.outbox.status(),
             roots: self.board.roots(),
+            calls: self.heard.now(),
             alive: self.board.signs_of_life(Instant::now()),
         };
         let payload = match serde_json::to_vec(&presence) {

@@ -2,6 +2,7 @@
 //! empty variable counts as not set, as compose files write it.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -9,7 +10,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::check::Setting;
-use crate::config::{self, BadSetting, Config, Custom, MAX_DEPTH, NatsTarget, OUTBOX_MAX};
+use crate::config::{
+    self, BadSetting, Config, Custom, INGEST, INGEST_EXPECTED, MAX_DEPTH, NatsTarget, OUTBOX_MAX,
+};
+use crate::ingest::Taking;
 use crate::nats::password_from;
 use values::{default_state_dir, expand, host, prune, set, set_text, size, watch};
 
@@ -52,6 +56,12 @@ struct Args {
     /// Directories to watch, separated by `:` [default: the current directory]
     #[arg(long, value_name = "DIRS", env = "PHASELINE_WATCH", global = true)]
     watch: Option<OsString>,
+    /// Loopback addresses on which calls of producers that send are taken, separated by commas [default: none]
+    #[arg(long, value_name = "ADDRESSES", env = "PHASELINE_INGEST")]
+    ingest: Option<String>,
+    /// File that holds the bearer token which those callers must have [default: none is asked for]
+    #[arg(long, value_name = "FILE", env = "PHASELINE_INGEST_TOKEN_FILE")]
+    ingest_token_file: Option<PathBuf>,
     /// Directory of the outbox; one agent at a time [default: $XDG_STATE_HOME/phaseline]
     #[arg(long, value_name = "DIR", env = "PHASELINE_STATE_DIR")]
     state_dir: Option<PathBuf>,
@@ -115,6 +125,8 @@ struct File {
     nats_password_file: Option<PathBuf>,
     host: Option<String>,
     watch: Option<OneOrMany>,
+    ingest: Option<OneOrMany>,
+    ingest_token_file: Option<PathBuf>,
     state_dir: Option<PathBuf>,
     outbox_max: Option<Number>,
     prune: Option<OneOrMany>,
@@ -248,13 +260,12 @@ fn read_file<T: Default + DeserializeOwned>(path: Option<&Path>) -> Result<T, Ba
 
 fn config(args: Args, file: File) -> Result<Config, BadSetting> {
     let host = host(args.host, file.host);
-    let password = match set(args.nats_password_file).or(set(file.nats_password_file)) {
-        Some(path) => Some(password_from(&path).map_err(|error| BadSetting {
-            setting: "PHASELINE_NATS_PASSWORD_FILE".into(),
-            value: format!("{path:?}"),
-            expected: format!("a file that can be read: {error}"),
-        })?),
-        None => None,
+    let password_file = set(args.nats_password_file).or(set(file.nats_password_file));
+    let password = secret("PHASELINE_NATS_PASSWORD_FILE", password_file)?;
+    let token_file = set(args.ingest_token_file).or(set(file.ingest_token_file));
+    let taking = Taking {
+        addresses: addresses(set_text(args.ingest).or(file.ingest.map(|list| list.join(","))))?,
+        token: secret("PHASELINE_INGEST_TOKEN_FILE", token_file)?,
     };
     let nats = NatsTarget {
         url: set_text(args.nats_url)
@@ -273,6 +284,7 @@ fn config(args: Args, file: File) -> Result<Config, BadSetting> {
     let producers = Custom::read(&file.producer)?;
     let mut config = Config::new(&host, watch(args.watch, file.watch), nats, state_dir);
     config.producers = producers;
+    config.taking = taking;
     let outbox_max = set_text(args.outbox_max).or(file.outbox_max.map(Number::text));
     config.outbox_max = match outbox_max {
         Some(text) => size(&text).ok_or_else(|| {
@@ -289,6 +301,33 @@ fn config(args: Args, file: File) -> Result<Config, BadSetting> {
     };
     config.prune = prune(args.prune, file.prune)?;
     Ok(config)
+}
+
+/// What stands in a file that nobody else should read.
+fn secret(setting: &str, path: Option<PathBuf>) -> Result<Option<String>, BadSetting> {
+    let Some(path) = path else { return Ok(None) };
+    let read = password_from(&path).map_err(|error| BadSetting {
+        setting: setting.into(),
+        value: format!("{path:?}"),
+        expected: format!("a file that can be read: {error}"),
+    })?;
+    if read.is_empty() {
+        let expected = "a file that is not empty";
+        return Err(BadSetting::new(setting, path, expected));
+    }
+    Ok(Some(read))
+}
+
+fn addresses(list: Option<String>) -> Result<Vec<SocketAddr>, BadSetting> {
+    list.unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            part.parse()
+                .map_err(|_| BadSetting::new(INGEST, part, INGEST_EXPECTED))
+        })
+        .collect()
 }
 
 fn log_settings(args: &Args, file: &File) -> Result<LogSettings, BadSetting> {

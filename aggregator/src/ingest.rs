@@ -6,11 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::context::{Context, ContextBuilder};
 use async_nats::jetstream::message::PublishMessage;
-use ingest::{Call, NotKept, Place, Sink};
-use protocol::event::{EVENT_VERSION, MAX_TEXT_BYTES};
-use protocol::{AgentId, Event, EventKind, ProjectToken, Timestamp, subject};
-use serde_json::value::RawValue;
-use std::path::Path;
+use ingest::{Call, NotKept, Sink};
+use protocol::{AgentId, Event, Timestamp, subject};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -18,8 +15,6 @@ use crate::nats::Nats;
 
 /// What a caller waits for the broker: the shortest patience of a real one is 2 s.
 const ACK_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// Root of builds that are not known from files.
-const ROOT: &str = "http";
 
 /// Puts calls into the stream, under an identity of this start.
 pub(crate) struct StreamSink {
@@ -51,40 +46,14 @@ impl StreamSink {
 
     fn event(&self, call: Call, seq: u64) -> Result<Event, NotKept> {
         let now = Timestamp::from_system_time(SystemTime::now());
-        let host = call.host.unwrap_or_else(|| self.host.clone());
-        let (token, session) = match call.place {
-            Place::Own(id) => (id, None),
-            Place::Session(session) => {
-                let token = format!("{ROOT}:{}:{session}", call.producer);
-                (token, Some(cut(&session)))
-            }
-        };
-        let document = RawValue::from_string(call.document.text)
+        let event = call
+            .into_event(&self.host, now)
             .map_err(|error| NotKept(format!("the body cannot be stored: {error}")))?;
         Ok(Event {
-            v: EVENT_VERSION,
             agent: self.agent,
             boot: self.boot,
             seq,
-            host,
-            producer: call.producer.to_owned(),
-            project_token: ProjectToken::of(Path::new(&token)),
-            project: cut(&call.project),
-            root: ROOT.to_owned(),
-            path: ".".to_owned(),
-            file: call.file,
-            session,
-            kind: EventKind::Content,
-            found: false,
-            recreated: false,
-            changed_at: now,
-            observed_at: now,
-            hash: Some(call.document.hash),
-            size: call.size,
-            document: Some(document),
-            unreadable: None,
-            git: None,
-            gap: false,
+            ..event
         })
     }
 }
@@ -111,18 +80,4 @@ impl Sink for StreamSink {
         ack.await.map_err(|error| away(error.to_string()))?;
         Ok(())
     }
-}
-
-/// A name is never empty, holds no NUL and fits an event.
-fn cut(text: &str) -> String {
-    let mut text = text.replace('\0', "\u{fffd}");
-    if text.trim().is_empty() {
-        return "(unnamed)".to_owned();
-    }
-    let mut end = text.len().min(MAX_TEXT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
-    text
 }

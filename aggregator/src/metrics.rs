@@ -60,7 +60,7 @@ pub struct WriterMetrics {
     pub messages: Counter,
     /// Events by effect: `folded`, `late`, `repeated`.
     pub events: Family<Kind, Counter>,
-    /// Facts of the timer by kind: `silent`, `alive`, `host_gone`, `host_back`, `root_missing`, `root_back`.
+    /// Facts of the timer by kind: `silent`, `alive`, `host_gone`, `host_back`, `root_missing`, `root_back`, `joins`, `joined`.
     pub timer_facts: Family<Kind, Counter>,
     /// Messages set aside, by kind: `undecodable`, `wrong_subject`, `refused`.
     pub dead_letters: Family<Kind, Counter>,

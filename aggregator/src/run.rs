@@ -78,12 +78,14 @@ pub async fn run(
         ending.clone(),
     );
     let connections = app.tasks.clone();
-    let taking = taking(&nats, config.host, config.ingest_token.as_deref(), &app);
+    let taking = taking(&nats, config.host, config.ingest_token.as_deref(), &app)
+        .on(connections.clone(), ending.clone());
 
     let mut parts = Parts::new();
-    let serving = web::serve(
+    let serving = ingest::serve(
         listener,
-        web::router(app, taking),
+        web::router(app, ingest::router(taking)),
+        web::MAX_CONNECTIONS,
         connections.clone(),
         ending.clone(),
     );
@@ -102,12 +104,8 @@ pub async fn run(
         retention: config.retention,
         fail_point: FailPoint::from_environment(),
     };
-    let freshness = live::watch_freshness(
-        Arc::clone(&hub),
-        nats.clone(),
-        config.servers,
-        ending.clone(),
-    );
+    let (servers, until) = (config.servers, ending.clone());
+    let freshness = live::watch_freshness(Arc::clone(&hub), nats.clone(), servers, until);
     parts.spawn(async {
         freshness.await;
         Ok(())
@@ -132,13 +130,13 @@ async fn targets(config: &Config) -> anyhow::Result<(Store, Nats)> {
 }
 
 /// The producers' calls: from holders of the token or, without one, from this machine only.
-fn taking(nats: &Nats, host: String, token: Option<&str>, app: &App) -> axum::Router {
+fn taking(nats: &Nats, host: String, token: Option<&str>, app: &App) -> ingest::Ingest<StreamSink> {
     let admission = match token {
         Some(token) => ingest::Admission::token(token),
         None => ingest::Admission::loopback(),
     };
     let sink = StreamSink::new(nats.clone(), host);
-    ingest::router(ingest::Ingest::new(sink, admission, Arc::clone(&app.calls)))
+    ingest::Ingest::new(sink, admission, Arc::clone(&app.calls))
 }
 
 /// Waits for everything that was told to end.

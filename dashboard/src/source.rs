@@ -4,8 +4,8 @@
 use std::fmt;
 use std::future::Future;
 
-use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness, RouteStatus};
-use protocol::{Build, Host, Timestamp};
+use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness};
+use protocol::{Build, Calls, Host, Timestamp};
 
 /// What the live page shows.
 #[derive(Debug, Clone)]
@@ -108,6 +108,6 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// Whether the parts do their work; answers also when they do not.
     fn readiness(&self) -> impl Future<Output = Readiness> + Send;
 
-    /// What producers that send have sent to this server; routes that were never called are absent.
-    fn routes(&self) -> Vec<RouteStatus>;
+    /// What producers that send have sent to this server.
+    fn calls(&self) -> Calls;
 }

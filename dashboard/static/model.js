@@ -13,6 +13,8 @@ export const GROUPS = ["needs", "running", "found", "ended"];
 
 /** Which group of the live list, or null when it is too long past for any. */
 export function groupOf(build, store, now) {
+  // It goes on as another build.
+  if (build.same_as) return null;
   switch (build.state) {
     case "completed":
     case "cancelled":

@@ -86,7 +86,7 @@ impl Admission {
 
 /// A page elsewhere can make its visitor's browser post plain text here, and
 /// sends its origin with it; programs send no origin.
-fn not_from_a_page(method: &Method, headers: &HeaderMap) -> Result<(), Refused> {
+pub(crate) fn not_from_a_page(method: &Method, headers: &HeaderMap) -> Result<(), Refused> {
     if headers.contains_key(ORIGIN) {
         return Err(Refused::new(
             StatusCode::FORBIDDEN,

@@ -9,15 +9,21 @@
 mod admit;
 mod answer;
 mod call;
+mod event;
+mod handshake;
 mod producers;
 mod router;
+mod runner;
+mod serve;
 mod status;
 #[cfg(test)]
 mod tests;
 
 pub use admit::Admission;
 pub use call::{Call, Place};
+pub use handshake::{switching, websocket_key};
 pub use router::{Ingest, router};
+pub use serve::serve;
 pub use status::Status;
 
 /// Largest body of a call, bytes: the largest document.

@@ -1,31 +1,40 @@
 //! The routes, and the way of every call: may it come in, is it understood, is it safe.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::{Extensions, HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, delete, get, post};
-use protocol::Timestamp;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::admit::Admission;
 use crate::answer::{Refused, ok};
 use crate::producers::{Body, Read, adw, claude_code, cloud_events, context_foundry, openbuilder};
+use crate::runner;
 use crate::status::Status;
 use crate::{MAX_BODY, NotKept, Sink};
 
 /// Where a caller on another machine names its host.
 const HOST_HEADER: &str = "phaseline-host";
-/// Longest host name, characters (RFC 1035 allows 253).
-const MAX_HOST: usize = 255;
+/// A body must have come by then: callers send some KiB from nearby.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the routes share.
 pub struct Ingest<S> {
-    sink: S,
+    pub(crate) sink: S,
     admission: Admission,
-    status: Arc<Status>,
+    pub(crate) status: Arc<Status>,
+    /// The one host that is spoken for; any without.
+    host: Option<String>,
+    /// Where runners' connections run, and until when.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) seats: Arc<Semaphore>,
 }
 
 impl<S: Sink> Ingest<S> {
@@ -35,6 +44,63 @@ impl<S: Sink> Ingest<S> {
             sink,
             admission,
             status,
+            host: None,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            seats: Arc::new(Semaphore::new(runner::MAX_CONNECTED)),
+        }
+    }
+
+    /// Runners' connections are `tasks`, and end with `stop`.
+    #[must_use]
+    pub fn on(self, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        Self {
+            tasks,
+            stop,
+            ..self
+        }
+    }
+
+    /// Only calls of this host are taken.
+    #[must_use]
+    pub fn of_host(self, host: &str) -> Self {
+        Self {
+            host: Some(host.to_owned()),
+            ..self
+        }
+    }
+
+    /// Lets a request pass, with the host that it names.
+    pub(crate) fn admit(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<Option<String>, Refused> {
+        let local = self.admission.admit(method, headers, extensions)?;
+        let bad = |code, message: String| Err(Refused::new(StatusCode::BAD_REQUEST, code, message));
+        match (headers.get(HOST_HEADER), &self.host) {
+            (Some(value), own) => {
+                let name = value.to_str().unwrap_or_default();
+                if !protocol::host::is_name(name) {
+                    let expected = protocol::host::NAME_EXPECTED;
+                    return bad("bad_host", format!("Phaseline-Host must have {expected}."));
+                }
+                if own.as_ref().is_some_and(|own| own != name) {
+                    return bad(
+                        "other_host",
+                        "The agent here takes calls of its own host only.".to_owned(),
+                    );
+                }
+                Ok(Some(name.to_owned()))
+            }
+            (None, Some(_)) => Ok(None),
+            (None, None) if local => Ok(None),
+            (None, None) => bad(
+                "host_required",
+                "A call from another machine names its host in the header Phaseline-Host."
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -65,6 +131,7 @@ pub fn router<S: Sink>(ingest: Ingest<S>) -> Router {
         routes = routes.route(path, taking_named(path, *read));
     }
     routes
+        .route(runner::ROUTE, get(runner::upgrade::<S>))
         .route(
             "/api/runner/process/list",
             get(async || ok(openbuilder::no_processes())),
@@ -106,15 +173,11 @@ async fn take<S: Sink>(
     name: String,
     request: Request,
 ) -> Response {
-    let now = || Timestamp::from_system_time(SystemTime::now());
-    match try_to_take(ingest, read, &name, request).await {
-        Ok(response) => {
-            ingest.status.received(route, now());
-            response
-        }
+    match try_to_take(ingest, route, read, &name, request).await {
+        Ok(response) => response,
         Err(refused) => {
             tracing::info!(route, reason = refused.message, "refused a producer's call");
-            ingest.status.refused(route, now(), &refused.message);
+            ingest.status.refused(route, &refused.message);
             refused.into_response()
         }
     }
@@ -122,50 +185,39 @@ async fn take<S: Sink>(
 
 async fn try_to_take<S: Sink>(
     ingest: &Ingest<S>,
+    route: &'static str,
     read: Read,
     name: &str,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
-    let local = ingest
-        .admission
-        .admit(&parts.method, &parts.headers, &parts.extensions)?;
-    let host = match parts.headers.get(HOST_HEADER) {
-        Some(value) => Some(host_name(value.to_str().unwrap_or_default())?),
-        None if local => None,
-        None => {
-            return Err(Refused::new(
-                StatusCode::BAD_REQUEST,
-                "host_required",
-                "A call from another machine names its host in the header Phaseline-Host.",
-            ));
-        }
-    };
-    let bytes = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| {
-        Refused::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            format!("A body may have {MAX_BODY} bytes."),
-        )
-    })?;
-    let understood = read(&Body::read(&bytes)?, name)?;
-    if let Some(mut call) = understood.call {
-        call.host = host;
-        ingest.sink.keep(call).await.map_err(|NotKept(reason)| {
-            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "not_kept", reason)
+    let host = ingest.admit(&parts.method, &parts.headers, &parts.extensions)?;
+    let bytes = tokio::time::timeout(BODY_WITHIN, axum::body::to_bytes(body, MAX_BODY))
+        .await
+        .map_err(|_| {
+            Refused::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_too_slow",
+                format!("A body must come within {} s.", BODY_WITHIN.as_secs()),
+            )
+        })?
+        .map_err(|_| {
+            Refused::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                format!("A body may have {MAX_BODY} bytes."),
+            )
         })?;
+    let understood = read(&Body::read(&bytes)?, name)?;
+    match understood.call {
+        Some(mut call) => {
+            call.host = host;
+            ingest.sink.keep(call).await.map_err(|NotKept(reason)| {
+                Refused::new(StatusCode::SERVICE_UNAVAILABLE, "not_kept", reason)
+            })?;
+            ingest.status.received(route);
+        }
+        None => ingest.status.ignored(route),
     }
     Ok(ok(understood.answer))
-}
-
-fn host_name(text: &str) -> Result<String, Refused> {
-    let plain =
-        !text.is_empty() && text.chars().count() <= MAX_HOST && !text.chars().any(char::is_control);
-    plain.then(|| text.to_owned()).ok_or_else(|| {
-        Refused::new(
-            StatusCode::BAD_REQUEST,
-            "bad_host",
-            "Phaseline-Host must be a host name of at most 255 characters.",
-        )
-    })
 }

@@ -1,5 +1,7 @@
 //! Every route, as its callers call it, against a sink that remembers.
 
+mod oddities;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -189,7 +191,7 @@ async fn what_is_not_safe_is_never_answered_with_success() {
         .await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(body["error"]["code"], "not_kept");
-    let told = &bench.status.snapshot()[0];
+    let told = &bench.status.snapshot().routes[0];
     assert_eq!(told.route, "/api/phase-update");
     assert_eq!((told.received, told.refused), (0, 1));
     assert_eq!(told.last_refusal.as_deref(), Some("the outbox is full"));

@@ -201,6 +201,10 @@ pub struct Build {
     pub gap_at: Option<Timestamp>,
     /// The last sign of life: also a rewrite that changed nothing.
     pub alive_at: Option<Timestamp>,
+    /// The build that this one was found to be, when calls made it before the project's files were seen. It is
+    /// in no list then.
+    #[serde(default)]
+    pub same_as: Option<String>,
     /// Position in the order of all changes.
     pub seq: u64,
     /// Branch of the project's working tree.

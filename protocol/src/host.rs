@@ -3,7 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::calls::Calls;
 use crate::presence::{OutboxStatus, RootStatus};
+
+/// Longest host name, bytes: the limit of Linux.
+pub const MAX_NAME_BYTES: usize = 64;
+/// What [`is_name`] asks for, for people.
+pub const NAME_EXPECTED: &str = "1 to 64 bytes without control characters, not blank";
+
+/// Whether a host may be called so.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= MAX_NAME_BYTES && !text.chars().any(char::is_control)
+}
 
 /// Whether the host's agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +68,9 @@ pub struct Host {
     pub outbox: Option<OutboxStatus>,
     /// What is watched on it.
     pub roots: Vec<RootStatus>,
+    /// What producers that send have sent to its agent; null where the agent takes no calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Calls>,
     /// Position in the order of all changes.
     pub seq: u64,
 }

@@ -3,6 +3,7 @@
 //! frames of the stream, the subjects, the content hash. No I/O, no clock.
 
 pub mod build;
+pub mod calls;
 pub mod canonical;
 pub mod event;
 pub mod frame;
@@ -17,9 +18,11 @@ pub mod page;
 pub mod presence;
 mod storable;
 pub mod subject;
+pub mod text;
 pub mod timestamp;
 
 pub use build::{Build, BuildState, Phase, PhaseState};
+pub use calls::{Calls, RouteStatus, RunnerStatus};
 pub use canonical::{ContentHash, Document};
 pub use event::{AgentId, Event, EventKind, Git, ProjectToken, Unreadable, UnreadableReason};
 pub use frame::{Frame, FrameType, Source};

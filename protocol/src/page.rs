@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use crate::calls::RouteStatus;
 use crate::{Build, Host, Timestamp};
 
 /// A page of builds, newest first.
@@ -39,7 +40,7 @@ pub struct EventPage {
 pub struct StoredEvent {
     /// Position in the order of commits.
     pub id: i64,
-    /// `content`, `removed`, `unreadable` from agents; `silent`, `alive`, `host_gone`, `host_back`, `root_missing`, `root_back` from the aggregator's timer.
+    /// `content`, `removed`, `unreadable` from agents; `silent`, `alive`, `host_gone`, `host_back`, `root_missing`, `root_back`, `joins`, `joined` from the aggregator itself.
     pub kind: String,
     /// The file, relative to the project; null for the aggregator's own.
     pub file: Option<String>,
@@ -81,23 +82,6 @@ pub struct DeadLetter {
     pub size: u64,
     /// Its beginning, for people: at most 400 characters, unprintable bytes replaced.
     pub excerpt: String,
-}
-
-/// What came in on one route of producers that send, since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteStatus {
-    /// Its path.
-    pub route: String,
-    /// Calls that were kept.
-    pub received: u64,
-    /// When the last one was.
-    pub last_received_at: Option<Timestamp>,
-    /// Calls that were refused or could not be kept.
-    pub refused: u64,
-    /// When the last one was.
-    pub last_refused_at: Option<Timestamp>,
-    /// Why, for people.
-    pub last_refusal: Option<String>,
 }
 
 /// Something that is wrong with the servers, or was.

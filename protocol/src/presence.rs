@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AgentId, ProjectToken, Timestamp};
+use crate::{AgentId, Calls, ProjectToken, Timestamp};
 
 /// How often an agent says that it is there, milliseconds.
 pub const INTERVAL_MS: i64 = 10_000;
@@ -109,6 +109,9 @@ pub struct Presence {
     pub outbox: OutboxStatus,
     /// Its roots.
     pub roots: Vec<RootStatus>,
+    /// What producers that send have sent to it; none where it takes no calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Calls>,
     /// Projects whose newest file time moved within [`ALIVE_REPEAT_MS`].
     pub alive: Vec<Alive>,
 }

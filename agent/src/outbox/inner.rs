@@ -140,6 +140,19 @@ impl Inner {
         self.turn == 0 && self.open == 0
     }
 
+    /// The same for an event of no file.
+    pub(super) fn record_call(&mut self, event: &Event) -> Result<(), StoreError> {
+        self.drop_acknowledged()?;
+        // A promise is made for it: it does not wait for the end of a turn.
+        self.commit()?;
+        if self.store()?.is_at_limit()? && !self.coalesced {
+            self.make_room()?;
+        }
+        let id = self.store()?.record_call(event)?;
+        self.last_id = self.last_id.max(id);
+        Ok(())
+    }
+
     /// Of each file only the newest event stays.
     fn make_room(&mut self) -> Result<(), StoreError> {
         tracing::warn!("the outbox is full: only the newest state of each file is kept");

@@ -193,32 +193,13 @@ impl Store {
             event.recreated |= older.boundary && event.kind == EventKind::Content;
             (dropped, dropped_bytes) = older.delete(&tx, i64::MAX)?;
         }
-        let mut row = Row {
-            id: 0,
-            line: line(event),
-            subject: protocol::subject::event(event),
-            message_id: event.message_id(),
-            payload: serde_json::to_vec(event)?.into(),
-        };
-        let boundary = event.recreated || event.kind == EventKind::Removed;
-        tx.prepare_cached(
-            "INSERT INTO event (line, file, boundary, subject, message_id, payload, checksum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            row.line,
+        let row = insert(
+            &tx,
+            &mut self.room,
+            event,
             path_bytes(path),
-            boundary,
-            row.subject,
-            row.message_id,
-            &row.payload[..],
-            checksum(&row).0
-        ])?;
-        let bytes = row.payload.len() + grown.map_or(0, str::len);
-        if self.room.is_exceeded_by(&tx, bytes as u64)? {
-            return Err(StoreError::Limit(self.room.max_bytes));
-        }
-        row.id = tx.last_insert_rowid();
+            grown.map_or(0, str::len),
+        )?;
         let id = row.id;
         let written = Known {
             event: id,
@@ -238,6 +219,24 @@ impl Store {
         if dropped > 0 {
             self.fresh.forget();
         }
+        self.fresh.push(row);
+        Ok(id)
+    }
+
+    /// Writes an event that is of no file: nothing is known of it but that it
+    /// was said, and it never gives way to a newer one.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub(crate) fn record_call(&mut self, event: &Event) -> Result<i64, StoreError> {
+        let tx = self.db.savepoint()?;
+        // No absolute path, and no other event's.
+        let file = format!("call {}", event.message_id());
+        let row = insert(&tx, &mut self.room, event, file.as_bytes(), 0)?;
+        tx.commit()?;
+        let id = row.id;
+        self.events += 1;
+        self.bytes += row.payload.len() as u64;
         self.fresh.push(row);
         Ok(id)
     }
@@ -350,6 +349,42 @@ impl Store {
         )?;
         self.count()
     }
+}
+
+/// Writes an event's row. `beside`: bytes that are written with it.
+fn insert(
+    tx: &Connection,
+    room: &mut Room,
+    event: &Event,
+    file: &[u8],
+    beside: usize,
+) -> Result<Row, StoreError> {
+    let mut row = Row {
+        id: 0,
+        line: line(event),
+        subject: protocol::subject::event(event),
+        message_id: event.message_id(),
+        payload: serde_json::to_vec(event)?.into(),
+    };
+    let boundary = event.recreated || event.kind == EventKind::Removed;
+    tx.prepare_cached(
+        "INSERT INTO event (line, file, boundary, subject, message_id, payload, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        row.line,
+        file,
+        boundary,
+        row.subject,
+        row.message_id,
+        &row.payload[..],
+        checksum(&row).0
+    ])?;
+    if room.is_exceeded_by(tx, (row.payload.len() + beside) as u64)? {
+        return Err(StoreError::Limit(room.max_bytes));
+    }
+    row.id = tx.last_insert_rowid();
+    Ok(row)
 }
 
 fn path_bytes(path: &Path) -> &[u8] {

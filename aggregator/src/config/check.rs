@@ -10,9 +10,6 @@ use super::{
 use crate::nats::NatsTarget;
 use crate::store::{BadDatabaseUrl, DatabaseTarget};
 
-/// As for agents: Linux gives a machine's name at most 64 bytes.
-const LONGEST_HOST_BYTES: usize = 64;
-
 impl Settings {
     /// An empty variable, as compose files make them, is the same as none.
     pub(super) fn without_blanks(mut self) -> Self {
@@ -110,13 +107,10 @@ pub(super) fn machine_name() -> String {
 
 fn check_host(host: Option<String>) -> Result<String, BadSetting> {
     let name = host.unwrap_or_else(machine_name);
-    let fits = !name.trim().is_empty()
-        && name.len() <= LONGEST_HOST_BYTES
-        && !name.chars().any(char::is_control);
-    if fits {
+    if protocol::host::is_name(&name) {
         return Ok(name);
     }
-    let expected = "a name of 1 to 64 bytes without control characters";
+    let expected = protocol::host::NAME_EXPECTED;
     Err(BadSetting::value("PHASELINE_HOST", &name, expected))
 }
 

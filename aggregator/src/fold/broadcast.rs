@@ -19,6 +19,11 @@ pub(super) const LOG_FILE: &str = "events.jsonl";
 /// Version of the log's digest that is understood.
 const VERSION: u64 = 1;
 
+/// Whether the content came by one of these calls.
+pub(super) fn is_call(event: &Event) -> bool {
+    event.file.starts_with("http/")
+}
+
 /// Takes over one call. Returns a run that was superseded.
 pub(super) fn content(
     track: &mut Track,
@@ -26,7 +31,7 @@ pub(super) fn content(
     document: &Map<String, Value>,
 ) -> Option<Build> {
     let superseded = match &track.run {
-        Some(run) if !(run.build.has_ended() && starts(document)) => None,
+        Some(run) if !begins_next_run(run, document) => None,
         _ => track.begin(event),
     };
     let run = track.run.as_mut()?;
@@ -94,6 +99,11 @@ pub(super) fn log(
         *known = known.take().or_else(|| session.map(str::to_owned));
     }
     superseded
+}
+
+/// It works again after its end.
+pub(super) fn begins_next_run(run: &Run, document: &Map<String, Value>) -> bool {
+    run.build.has_ended() && starts(document)
 }
 
 /// A process that begins counts from one again.

@@ -65,7 +65,7 @@ pub(super) fn content(
     let superseded = if let Some(kind) = parts::kind(&event.file) {
         part(track, kind, event, document);
         None
-    } else if event.file.starts_with("http/") {
+    } else if broadcast::is_call(event) {
         broadcast::content(track, event, document)
     } else {
         match file_name(&event.file) {
@@ -152,17 +152,47 @@ fn meaning(status: &str) -> Meaning {
     }
 }
 
+/// Whether the files of a build tell where it stands: they are watched, and
+/// could be read. A call that carries their content then shows only that the
+/// build lives: it may be of another project of that name, and what it says of this one the file says too.
+fn is_told_by_files(run: &Run) -> bool {
+    let conditions = &run.conditions;
+    run.build.origin == Origin::Live
+        && !run.build.has_ended()
+        && conditions.host_gone.is_none()
+        && conditions.root_missing.is_none()
+        && conditions.unreadable.is_empty()
+        && conditions.removed.is_none()
+}
+
+/// The first file of a build that only calls had told of.
+fn meet_file(run: &mut Run, event: &Event) {
+    let build = &mut run.build;
+    if build.origin == Origin::Http && !event.is_call() {
+        build.origin = Origin::Live;
+        build.project.clone_from(&event.project);
+        build.root.clone_from(&event.root);
+        build.path.clone_from(&event.path);
+    }
+}
+
 fn state(track: &mut Track, event: &Event, document: &Map<String, Value>) -> Option<Build> {
+    if let Some(run) = track
+        .run
+        .as_mut()
+        .filter(|run| event.is_call() && is_told_by_files(run))
+    {
+        run.conditions.silent = None;
+        run.seen_at(event);
+        return None;
+    }
     let origin = if event.is_call() {
         Origin::Http
     } else {
         Origin::Live
     };
-    if track
-        .run
-        .as_ref()
-        .is_some_and(|run| !run.foundry.believes(origin, moment(event)))
-    {
+    let believes = |run: &Run| run.foundry.believes(origin, moment(event));
+    if track.run.as_ref().is_some_and(|run| !believes(run)) {
         return None; // the checkpoint is newer
     }
     let superseded = match &track.run {
@@ -171,6 +201,7 @@ fn state(track: &mut Track, event: &Event, document: &Map<String, Value>) -> Opt
     };
     let at = moment(event);
     let run = track.run.as_mut()?;
+    meet_file(run, event);
     run.believe(event);
     run.build.origin = run.foundry.tells(origin, at);
     take_over(run, document);
@@ -202,7 +233,7 @@ fn state(track: &mut Track, event: &Event, document: &Map<String, Value>) -> Opt
 /// Where the new content stands against the run: the file was re-created, the
 /// completed phases became fewer, the number returned to the start, or the run
 /// is over and this cannot be its tail.
-fn begins_next_run(run: &Run, event: &Event, document: &Map<String, Value>) -> bool {
+pub(super) fn begins_next_run(run: &Run, event: &Event, document: &Map<String, Value>) -> bool {
     if run.summary_only {
         return run
             .build

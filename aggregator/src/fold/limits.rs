@@ -1,11 +1,11 @@
 //! How much of a producer's words a build shows. The events keep everything.
 
+pub(super) use protocol::text::MAX_NAME;
+
 /// Phases of one build: four times what any producer lists.
 pub(super) const MAX_PHASES: usize = 64;
 /// Phases that were only told as completed: those that are seen running always find a place.
 pub(super) const MAX_TOLD: usize = 48;
-/// Characters of a name (phase, session, branch, status): what a page can show at all.
-pub(super) const MAX_NAME: usize = 512;
 /// Characters of a sentence (detail, error, reason).
 pub(super) const MAX_SENTENCE: usize = 4096;
 /// Bytes of `fields`: as large as the largest file. Beyond it the newest write alone is kept.

@@ -9,6 +9,7 @@ mod broadcast;
 mod conditions;
 mod context_foundry;
 mod foundry_agents;
+pub(crate) mod joining;
 mod limits;
 mod openbuilder;
 mod phases;
@@ -92,6 +93,16 @@ pub enum TimerKind {
         /// Its label.
         root: String,
     },
+    /// Calls had told of this build before its files were seen.
+    Joins {
+        /// What they told.
+        told: Box<joining::Told>,
+    },
+    /// The build that calls told of is one whose files were seen.
+    Joined {
+        /// That one.
+        build: String,
+    },
 }
 
 impl TimerKind {
@@ -105,6 +116,8 @@ impl TimerKind {
             Self::HostBack => "host_back",
             Self::RootMissing { .. } => "root_missing",
             Self::RootBack { .. } => "root_back",
+            Self::Joins { .. } => "joins",
+            Self::Joined { .. } => "joined",
         }
     }
 }

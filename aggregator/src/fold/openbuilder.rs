@@ -14,6 +14,8 @@ use super::value::{cut, name, sentence};
 pub(super) const PRODUCER: &str = "openbuilder";
 /// Tool calls that a build lists: the newest; how many came before is told.
 const MAX_TOOLS: usize = 200;
+/// Calls that wrote a list and are remembered: of the two ways none is so far behind.
+const MAX_TODO_CALLS: usize = 64;
 /// To-dos of one list; real ones have fewer than twenty.
 const MAX_TODOS: usize = 200;
 
@@ -82,9 +84,16 @@ fn build_event(run: &mut Run, told: &Map<String, Value>) {
         "tool-error" => "error",
         _ => return,
     };
-    if name(told, "toolName").as_deref() == Some("TodoWrite") {
-        if let Some(Value::Object(input)) = told.get("input") {
+    let id = name(told, "toolCallId").map(|id| cut(&id, MAX_NAME));
+    let is_list = id.as_ref().is_some_and(|id| run.todo_calls.contains(id));
+    if is_list || name(told, "toolName").as_deref() == Some("TodoWrite") {
+        // The same list may come by HTTP and by WebSocket, and the second time after the next one.
+        if let (Some(Value::Object(input)), false) = (told.get("input"), is_list) {
             todos(&mut run.build, input);
+            run.todo_calls.extend(id);
+            if run.todo_calls.len() > MAX_TODO_CALLS {
+                run.todo_calls.remove(0);
+            }
         }
         return;
     }
@@ -135,10 +144,18 @@ fn tool(build: &mut Build, told: &Map<String, Value>, state: &str) {
     let Some(id) = name(told, "toolCallId") else {
         return;
     };
-    let todo = current_todo(build);
+    let todo = todo_of(build, told);
     let tools = build.fields.entry("tools").or_insert_with(|| json!([]));
     let Value::Array(list) = tools else { return };
     if let Some(known) = list.iter_mut().find(|tool| tool["id"] == *id) {
+        // The output came first and did not say to which point it belongs.
+        if let (Some(_), Some((place, text))) = (todo_index(told), &todo) {
+            let before = std::mem::replace(&mut known["todo"], json!(text));
+            known["planning"] = json!(false);
+            if before != **text {
+                move_count(&mut build.todos, &before, *place);
+            }
+        }
         let done = known["state"] != "input-available";
         if !done || state != "input-available" {
             known["state"] = json!(state);
@@ -167,6 +184,40 @@ fn tool(build: &mut Build, told: &Map<String, Value>, state: &str) {
         let count = todos[place]["tools"].as_u64().unwrap_or(0);
         todos[place]["tools"] = json!(count + 1);
     }
+}
+
+/// A tool call is of another to-do than it was counted for.
+fn move_count(todos: &mut Option<Value>, from: &Value, to: usize) {
+    let Some(Value::Array(todos)) = todos else {
+        return;
+    };
+    let change = |todo: &mut Value, by: i64| {
+        let count = todo["tools"].as_i64().unwrap_or(0);
+        todo["tools"] = json!((count + by).max(0));
+    };
+    if let Some(todo) = todos.iter_mut().find(|todo| todo["text"] == *from) {
+        change(todo, -1);
+    }
+    if let Some(todo) = todos.get_mut(to) {
+        change(todo, 1);
+    }
+}
+
+/// The place it names; below 0 while it plans. Both spellings are real.
+fn todo_index(told: &Map<String, Value>) -> Option<i64> {
+    ["todoIndex", "todo_index"]
+        .iter()
+        .find_map(|key| told.get(*key)?.as_i64())
+}
+
+/// The to-do that a tool call belongs to: the one it names, else the one in progress.
+fn todo_of(build: &Build, told: &Map<String, Value>) -> Option<(usize, String)> {
+    let Some(index) = todo_index(told) else {
+        return current_todo(build);
+    };
+    let place = usize::try_from(index).ok()?;
+    let todos = build.todos.as_ref()?.as_array()?;
+    Some((place, todos.get(place)?["text"].as_str()?.to_owned()))
 }
 
 /// The to-do in progress; none while it still plans.

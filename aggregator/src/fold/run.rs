@@ -48,6 +48,9 @@ pub(super) struct Run {
     /// The file that told last how the build stands, and its time, where a project may have several such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) told_by: Option<(Timestamp, String)>,
+    /// Ids of the newest calls that wrote a to-do list, where those come one by one and by two ways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) todo_calls: Vec<String>,
     said: BuildState,
     reason: Option<String>,
 }
@@ -99,6 +102,7 @@ impl Run {
                 observed_at: None,
                 last_updated: Timestamp::default(),
                 gap_at: None,
+                same_as: None,
                 alive_at: None,
                 seq: 0,
                 branch: None,
@@ -130,6 +134,7 @@ impl Run {
             foundry: context_foundry::Memory::default(),
             streams: Streams::default(),
             told_by: None,
+            todo_calls: Vec::new(),
             said: BuildState::Unknown,
             reason: None,
         }

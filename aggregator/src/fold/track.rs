@@ -2,6 +2,7 @@
 //! signs of life, and what changed. A producer's module says what its files
 //! mean, by the methods of [`Run`] and `Track::begin`.
 
+mod order;
 mod runs;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::context_foundry::parts::Parts;
-use super::limits::{MAX_AGENTS, MAX_FILES, MAX_SENTENCE};
+use super::limits::{MAX_FILES, MAX_SENTENCE};
 use super::run::{Run, moment};
 use super::silence::{Silence, Silences, minutes};
 use super::stream_json;
@@ -31,6 +32,9 @@ pub struct Track {
     producer: String,
     project: ProjectToken,
     seen: BTreeMap<AgentId, (Uuid, u64)>,
+    /// The same of calls: they take another way than the files of their agent, and may overtake them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    called: BTreeMap<AgentId, (Uuid, u64)>,
     newest_agent: Option<AgentId>,
     newest_observed: Option<Timestamp>,
     /// Runs whose events are past retention, so that the next one is numbered after them.
@@ -70,6 +74,7 @@ impl Track {
             producer: producer.to_owned(),
             project,
             seen: BTreeMap::new(),
+            called: BTreeMap::new(),
             newest_agent: None,
             newest_observed: None,
             runs_before: 0,
@@ -89,17 +94,9 @@ impl Track {
         }
     }
 
-    /// Takes over how far the agents had come, from the memory that this one
-    /// replaces: a repeated event leaves no row, but must stay repeated.
-    pub fn catch_up(&mut self, other: &Self) {
-        for (agent, position) in &other.seen {
-            let newest = self.seen.entry(*agent).or_insert(*position);
-            *newest = (*newest).max(*position);
-        }
-        self.newest_observed = self.newest_observed.max(other.newest_observed);
-        self.newest_agent = other.newest_agent.or(self.newest_agent);
-        self.runs_before = other.runs_before;
-        self.parts.catch_up(&other.parts);
+    /// The program whose runs these are.
+    pub(super) fn producer(&self) -> &str {
+        &self.producer
     }
 
     /// The current build.
@@ -171,7 +168,9 @@ impl Track {
                 return;
             }
             outcome.changed.push(after.clone());
-            if after.has_ended() && !before.is_some_and(Build::has_ended) {
+            // One that goes on under another id has not ended.
+            let is_end = after.has_ended() && after.same_as.is_none();
+            if is_end && !before.is_some_and(Build::has_ended) {
                 outcome.ended.push(after.id.clone());
             }
         };
@@ -212,33 +211,6 @@ impl Track {
         (Effect::Folded, superseded)
     }
 
-    /// Older than what was folded: by the agent's own order, or, from another
-    /// agent of that host, by the time of reading.
-    fn is_late(&self, event: &Event) -> bool {
-        match self.seen.get(&event.agent) {
-            Some(&(boot, seq)) => (event.boot, event.seq) <= (boot, seq),
-            None => self
-                .newest_observed
-                .is_some_and(|newest| event.observed_at < newest),
-        }
-    }
-
-    fn remember(&mut self, event: &Event) {
-        self.seen.insert(event.agent, (event.boot, event.seq));
-        if self.seen.len() > MAX_AGENTS {
-            let oldest = self
-                .seen
-                .iter()
-                .min_by_key(|(_, position)| **position)
-                .map(|(agent, _)| *agent);
-            if let Some(oldest) = oldest {
-                self.seen.remove(&oldest);
-            }
-        }
-        self.newest_agent = Some(event.agent);
-        self.newest_observed = Some(event.observed_at);
-    }
-
     /// Whether the file already stood like this; remembers how it stands now.
     fn is_repeated(&mut self, event: &Event) -> bool {
         let now = match (event.kind, event.hash, &event.unreadable) {
@@ -249,7 +221,10 @@ impl Track {
             _ => Standing::Removed,
         };
         let file = self.key(event);
-        let same = self.files.get(&file) == Some(&now) && !event.recreated;
+        // A call that carries what the file says already tells nothing; the file itself always tells where it is.
+        let said = self.files.get(&file) == Some(&now)
+            || (event.session.is_some() && self.files.get(&event.file) == Some(&now));
+        let same = said && !event.recreated;
         if self.files.len() < MAX_FILES || self.files.contains_key(&file) {
             self.files.insert(file, now);
         }
@@ -262,6 +237,7 @@ impl Track {
     fn key(&self, event: &Event) -> String {
         match self.producer.as_str() {
             adw::PRODUCER => format!("{}/{}", event.path, event.file),
+            _ if event.session.is_some() => format!("call {}", event.file),
             _ => event.file.clone(),
         }
     }
@@ -345,6 +321,9 @@ impl Track {
     }
 
     fn timer(&mut self, fact: &TimerFact) {
+        if self.join(fact) {
+            return;
+        }
         let Some(run) = self.run.as_mut().filter(|run| !run.build.has_ended()) else {
             return;
         };
@@ -371,6 +350,8 @@ impl Track {
                 run.conditions.root_missing = Some(cut(reason, MAX_SENTENCE));
             }
             TimerKind::RootBack { .. } => run.conditions.root_missing = None,
+            // They were taken before.
+            TimerKind::Joins { .. } | TimerKind::Joined { .. } => {}
         }
         run.settle();
     }

@@ -2,17 +2,10 @@
 //! any text may be as long as the file.
 
 use protocol::Money;
+pub(super) use protocol::text::cut;
 use serde_json::{Map, Value};
 
 use super::limits::{MAX_NAME, MAX_SENTENCE};
-
-/// Cuts a text to a number of characters, and says so with an ellipsis.
-pub(super) fn cut(text: &str, characters: usize) -> String {
-    match text.char_indices().nth(characters) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
-}
 
 fn text(value: &Value, characters: usize) -> Option<String> {
     match value {
@@ -224,11 +217,5 @@ mod tests {
             assert_eq!(dollars(&value), amount, "{value}");
             assert_eq!(dollars_in_words(&value).as_deref(), text, "{value}");
         }
-    }
-
-    #[test]
-    fn cutting_keeps_whole_characters() {
-        assert_eq!(cut("äöü", 2), "äö…");
-        assert_eq!(cut("äö", 2), "äö");
     }
 }

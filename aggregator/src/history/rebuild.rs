@@ -131,7 +131,8 @@ fn compare(runs: &[StoredRun], replay: &mut Replay) -> Compared {
         if before.is_some_and(|before| plain(&before.build) == plain(build)) {
             compared.same += 1;
         } else {
-            let ends = build.has_ended() && !before.is_some_and(|before| before.completed);
+            let is_end = build.has_ended() && build.same_as.is_none();
+            let ends = is_end && !before.is_some_and(|before| before.completed);
             compared.changed.push((build.clone(), ends));
         }
     }

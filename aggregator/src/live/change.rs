@@ -42,6 +42,8 @@ pub(crate) struct Whole {
     pub(crate) map: Map<String, Value>,
     ended_at: Option<Timestamp>,
     failed: bool,
+    /// It goes on as another build.
+    joined: bool,
     data: OnceLock<Box<RawValue>>,
     event: OnceLock<Utf8Bytes>,
     sync: OnceLock<Utf8Bytes>,
@@ -58,6 +60,7 @@ impl Whole {
             at,
             ended_at: text("ended_at").and_then(|time| time.parse().ok()),
             failed: text("state") == Some(BuildState::Failed.word()),
+            joined: text("same_as").is_some(),
             map,
             data: OnceLock::new(),
             event: OnceLock::new(),
@@ -68,7 +71,7 @@ impl Whole {
     /// Whether a snapshot shows it: open, ended not long ago, or failed (nobody can acknowledge a failure yet).
     pub(crate) fn in_snapshot(&self, now: Timestamp) -> bool {
         let recent = |ended: Timestamp| now.millis_since(ended) < ENDED_FOR_MS;
-        self.failed || self.ended_at.is_none_or(recent)
+        !self.joined && (self.failed || self.ended_at.is_none_or(recent))
     }
 
     pub(crate) fn has_ended(&self) -> bool {

@@ -37,9 +37,26 @@ LEFT JOIN LATERAL (
     ORDER BY run DESC LIMIT 1
 ) b ON true";
 
+/// Where calls that name a session go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SessionTrack {
+    pub(crate) key: TrackKey,
+    pub(crate) build_id: String,
+    /// That build has not ended.
+    pub(crate) open: bool,
+}
+
+/// A session is usually named like its project's directory; one that its files name otherwise is found by that.
 const TRACK_OF_SESSION: &str = "
-SELECT host, producer, project_token FROM build WHERE host = $1 AND producer = $2 AND session_id = $3
-ORDER BY ended_at IS NULL DESC, opened_seq DESC LIMIT 1";
+SELECT host, producer, project_token, id, open FROM (
+    SELECT *, ended_at IS NULL AS open FROM build
+    WHERE host = $1 AND producer = $2 AND session_id = $3
+    UNION ALL
+    SELECT *, true AS open FROM build
+    WHERE host = $1 AND producer = $2 AND project = $3 AND ended_at IS NULL AND session_id IS DISTINCT FROM $3
+) found
+WHERE state <> 'unknown' OR body->>'same_as' IS NULL
+ORDER BY open DESC, session_id IS NOT DISTINCT FROM $3 DESC, opened_seq DESC LIMIT 1";
 
 const OPEN_KEYS: &str = "
 SELECT DISTINCT host, producer, project_token FROM build WHERE ended_at IS NULL
@@ -67,12 +84,17 @@ impl WriterSession {
         host: &str,
         producer: &str,
         session: &str,
-    ) -> Result<Option<TrackKey>, StoreError> {
-        let row = self
-            .client()
-            .query_opt(TRACK_OF_SESSION, &[&host, &producer, &session])
-            .await?;
-        row.as_ref().map(key).transpose()
+    ) -> Result<Option<SessionTrack>, StoreError> {
+        let params: [&(dyn ToSql + Sync); 3] = [&host, &producer, &session];
+        let row = answered(self.client().query_opt(TRACK_OF_SESSION, &params)).await?;
+        let place = |row: &tokio_postgres::Row| {
+            Ok(SessionTrack {
+                key: key(row)?,
+                build_id: row.try_get("id")?,
+                open: row.try_get("open")?,
+            })
+        };
+        row.as_ref().map(place).transpose()
     }
 
     /// Every track that has an open build, by key only: the tracks are loaded in pages.

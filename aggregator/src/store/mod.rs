@@ -22,7 +22,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
 pub(crate) use dead_letter::DeadMessage;
-pub(crate) use fold_state::{LoadedTrack, TrackKey};
+pub(crate) use fold_state::{LoadedTrack, SessionTrack, TrackKey};
 pub(crate) use history::{Moves, StoredRun};
 pub(crate) use read::ReadError;
 pub(crate) use session::WriterSession;

@@ -99,6 +99,7 @@ impl Store {
         let sql = format!(
             r"SELECT {BUILD_COLUMNS} FROM build
              WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR host = $2)
+               AND (state <> 'unknown' OR body->>'same_as' IS NULL)
                AND ($3::text IS NULL OR producer = $3) AND ($4::bigint IS NULL OR opened_seq < $4)
                AND ($5::text IS NULL OR id ILIKE $5 OR project ILIKE $5 OR path ILIKE $5
                     OR session_id ILIKE $5 OR branch ILIKE $5 OR body->>'detail' ILIKE $5)

@@ -67,8 +67,9 @@ impl Store {
         let seq = newest_seq(&transaction).await?;
         let sql = format!(
             "SELECT {BUILD_COLUMNS} FROM build
-             WHERE ended_at IS NULL OR ended_at > now() - interval '24 hours'
-                OR (state = 'failed' AND acknowledged_at IS NULL)
+             WHERE (ended_at IS NULL OR ended_at > now() - interval '24 hours'
+                OR (state = 'failed' AND acknowledged_at IS NULL))
+               AND (state <> 'unknown' OR body->>'same_as' IS NULL)
              ORDER BY opened_seq DESC LIMIT {}",
             MAX_SNAPSHOT_BUILDS + 1
         );

@@ -11,7 +11,6 @@ mod origin;
 mod pages;
 mod query;
 mod router;
-mod serve;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -31,7 +30,9 @@ pub(crate) use health::Health;
 pub use healthcheck::healthcheck;
 pub(crate) use origin::HostPolicy;
 pub(crate) use router::router;
-pub(crate) use serve::serve;
+
+/// Connections that ask for pages and data at a time. Streams do not count here: they have a limit of their own.
+pub(crate) const MAX_CONNECTIONS: usize = 1_024;
 
 /// Streams at a time: at some 20 KiB each 100 MiB, and twice what one replica is meant for.
 const MAX_STREAMS: usize = 5_000;

@@ -2,8 +2,8 @@
 //! also while Postgres is away; lists and history from Postgres.
 
 use dashboard::{ListError, Overview, Source, Unavailable};
-use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness, RouteStatus};
-use protocol::{Build, Host};
+use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness};
+use protocol::{Build, Calls, Host};
 
 use super::App;
 use super::error::ApiError;
@@ -109,7 +109,7 @@ impl Source for Pages {
         self.app.health.readiness().await
     }
 
-    fn routes(&self) -> Vec<RouteStatus> {
+    fn calls(&self) -> Calls {
         self.app.calls.snapshot()
     }
 }

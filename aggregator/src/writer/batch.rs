@@ -354,6 +354,13 @@ fn timer_row<'a>(key: &'a TrackKey, fact: &TimerFact, outcome: &Outcome) -> Even
         TimerKind::HostGone { reason } | TimerKind::RootMissing { reason, .. } => {
             Some(Cow::Owned(reason.clone()))
         }
+        TimerKind::Joins { told } => Some(Cow::Owned(format!(
+            "calls had told of it before its files were seen, as {}",
+            told.build
+        ))),
+        TimerKind::Joined { build } => Some(Cow::Owned(format!(
+            "its files were seen: it goes on as {build}"
+        ))),
         TimerKind::Alive { .. } | TimerKind::HostBack | TimerKind::RootBack { .. } => None,
     };
     EventRow {

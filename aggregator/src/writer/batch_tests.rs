@@ -203,6 +203,7 @@ fn an_ended_build_gets_a_second_seq_and_a_frame_for_its_end() {
             clock_offset_ms: None,
             outbox: None,
             roots: Vec::new(),
+            calls: None,
             seq: 0,
         },
         seen: true,

@@ -188,8 +188,9 @@ impl Leader {
             let Fact::Observed(event) = &draft.fact else {
                 continue;
             };
-            // Who takes calls for a host is not its agent.
+            // Who takes calls for a host need not be its agent.
             if event.is_call() {
+                draft.key.host = self.hosts.name_of_taker(&event.host, event.agent);
                 continue;
             }
             let name = self.hosts.name_of(&event.host, event.agent, now);
@@ -285,6 +286,7 @@ impl Leader {
                 "clock_offset_ms": host.clock_offset_ms,
                 "outbox": host.outbox,
                 "roots": host.roots,
+                "calls": host.calls,
             });
             (host.name.as_str(), figures.to_string())
         });

@@ -12,7 +12,7 @@ use super::batch::{self, Counts, Draft, Plan};
 use super::commit::{self, HostChange, Numbers};
 use super::presence::Hosts;
 use super::publish;
-use super::sessions;
+use super::sessions::{self, Sessions};
 use super::silence::OpenBuilds;
 use super::tracks::TrackCache;
 use super::{FailPoint, WriterParts};
@@ -53,6 +53,7 @@ pub(crate) struct Leader {
     pub(crate) stream: Option<String>,
     pub(crate) tracks: TrackCache,
     pub(crate) open: OpenBuilds,
+    pub(super) sessions: Sessions,
     pub(crate) hosts: Hosts,
     pub(crate) seq: i64,
     pub(crate) fail_point: FailPoint,
@@ -91,6 +92,7 @@ impl Leader {
             stream: None,
             tracks: TrackCache::default(),
             open: OpenBuilds::default(),
+            sessions: Sessions::default(),
             hosts,
             seq,
             fail_point: parts.fail_point,
@@ -103,6 +105,19 @@ impl Leader {
                 leader.watch(key, now);
             }
             leader.tracks.shrink();
+        }
+        // Once more, now that all builds that calls made are known.
+        if leader.sessions.has_builds_of_calls() {
+            for page in keys.chunks(MAX_BATCH) {
+                leader.load(page.iter()).await?;
+                for key in page {
+                    if let Some(Ok(track)) = leader.tracks.get(key) {
+                        leader.sessions.watch(key, track);
+                    }
+                }
+                leader.tracks.shrink();
+            }
+            leader.join_found().await?;
         }
         tracing::info!(
             seq = leader.seq,
@@ -126,6 +141,7 @@ impl Leader {
         if let Some(Ok(track)) = self.tracks.get(key) {
             let offset_ms = self.hosts.clock_offset_ms(&key.host);
             self.open.update(key, track, offset_ms, now);
+            self.sessions.watch(key, track);
         }
     }
 
@@ -143,6 +159,7 @@ impl Leader {
             self.place(&mut drafts).await?;
             let hosts = hosts.take().unwrap_or_default();
             refused.extend(self.settle_placed(drafts, hosts).await?);
+            self.join_found().await?;
         }
         if let Some(hosts) = hosts {
             refused.extend(self.settle_placed(Vec::new(), hosts).await?);
@@ -150,7 +167,7 @@ impl Leader {
         Ok(refused)
     }
 
-    async fn settle_placed(
+    pub(super) async fn settle_placed(
         &mut self,
         drafts: Vec<Draft>,
         hosts: Vec<HostChange>,
@@ -211,6 +228,9 @@ impl Leader {
             .await;
         let failed = publish::publish(&self.nats, frames).await;
         self.count(&plan, part, &numbers, committed, took, failed);
+        for change in &plan.changes {
+            self.sessions.changed(change);
+        }
         let sizes: Vec<usize> = texts.iter().map(|(_, text)| text.len()).collect();
         drop(texts);
         self.remember(plan.tracks.into_iter().zip(sizes), numbers.next, now);

@@ -51,6 +51,25 @@ impl Hosts {
         }
     }
 
+    /// The name under which a call is kept that was taken for `host`: that of the agent that took
+    /// it, where it was one. An aggregator is the agent of no host.
+    pub(crate) fn name_of_taker(&self, host: &str, agent: AgentId) -> String {
+        let id = agent.to_string();
+        let names = [
+            host.to_owned(),
+            format!("{host}~{}", &id[..DIGITS]),
+            format!("{host}~{id}"),
+        ];
+        let is_its = |name: &String| {
+            let known = self.known.get(name);
+            known.is_some_and(|known| known.host.agent.as_deref() == Some(id.as_str()))
+        };
+        names
+            .into_iter()
+            .find(is_its)
+            .unwrap_or_else(|| host.to_owned())
+    }
+
     /// Notes on the host whose name it is that another agent uses it.
     pub(crate) fn meet_rival(&self, presence: &Presence, now: Instant) -> Option<Judged> {
         let owner = self.known.get(&presence.host)?;

@@ -23,6 +23,7 @@ fn presence(agent: u64, boot: u128) -> Presence {
         stopping: false,
         outbox: OutboxStatus::default(),
         roots: Vec::new(),
+        calls: None,
         alive: Vec::new(),
     }
 }

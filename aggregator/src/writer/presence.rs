@@ -58,7 +58,11 @@ pub(crate) struct Hosts {
 
 /// Reads a presence, or says why not.
 pub(crate) fn read(subject: &str, payload: &[u8]) -> Result<Presence, String> {
-    let presence: Presence = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+    let mut presence: Presence =
+        serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+    if let Some(calls) = &mut presence.calls {
+        calls.tame();
+    }
     if presence.v != PRESENCE_VERSION {
         return Err(format!("presence version {}", presence.v));
     }
@@ -210,6 +214,7 @@ pub(super) fn unknown_host(name: &str) -> Host {
         clock_offset_ms: None,
         outbox: None,
         roots: Vec::new(),
+        calls: None,
         seq: 0,
     }
 }
@@ -310,6 +315,7 @@ impl Known {
             },
         );
         host.roots.clone_from(&presence.roots);
+        host.calls.clone_from(&presence.calls);
         let before = std::mem::take(&mut self.missing);
         let was_missing = |label: &str| before.contains(label);
         self.missing = roots::missing(&presence.roots, was_missing).collect();

@@ -16,6 +16,7 @@ fn presence(agent: u64) -> Presence {
         started_at: at(-60),
         stopping: false,
         outbox: OutboxStatus::default(),
+        calls: None,
         roots: vec![RootStatus {
             label: "src".into(),
             path: "/src".into(),

@@ -164,7 +164,10 @@ impl Open {
             // Also when unknown: its host may be back only in this moment.
             TimerKind::RootMissing { root, .. } => *root == self.root,
             TimerKind::RootBack { root } => unknown && *root == self.root,
-            TimerKind::Silent { .. } | TimerKind::Alive { .. } => false,
+            TimerKind::Silent { .. }
+            | TimerKind::Alive { .. }
+            | TimerKind::Joins { .. }
+            | TimerKind::Joined { .. } => false,
         }
     }
 

@@ -7,7 +7,7 @@ use dashboard::{ListError, Overview, Source, Unavailable};
 use protocol::page::{
     BuildFilter, BuildPage, DeadLetter, EventPage, Readiness, RouteStatus, StoredEvent,
 };
-use protocol::{Build, BuildState, Host, PhaseState, Timestamp};
+use protocol::{Build, BuildState, Calls, Host, PhaseState, RunnerStatus, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
@@ -281,14 +281,26 @@ impl Source for World {
             alerts: Vec::new(),
         }
     }
-    fn routes(&self) -> Vec<RouteStatus> {
-        vec![RouteStatus {
-            route: "/api/phase-update".to_owned(),
-            received: 12,
-            last_received_at: Some(protocol::Timestamp::from_millis(1_790_000_000_000)),
-            refused: 1,
-            last_refused_at: Some(protocol::Timestamp::from_millis(1_789_000_000_000)),
-            last_refusal: Some("<b>The body is not JSON</b>".to_owned()),
-        }]
+    fn calls(&self) -> Calls {
+        let at = |millis| Some(protocol::Timestamp::from_millis(millis));
+        Calls {
+            routes: vec![RouteStatus {
+                route: "/api/phase-update".to_owned(),
+                received: 12,
+                last_received_at: at(1_790_000_000_000),
+                refused: 1,
+                last_refused_at: at(1_789_000_000_000),
+                last_refusal: Some("<b>The body is not JSON</b>".to_owned()),
+                ignored: 3,
+            }],
+            runners: vec![RunnerStatus {
+                runner: "runner-<i>mac</i>".to_owned(),
+                connected: true,
+                last_seen_at: at(1_790_000_000_000),
+                status: Some("idle".to_owned()),
+                version: Some("1.4.0".to_owned()),
+                hostname: None,
+            }],
+        }
     }
 }

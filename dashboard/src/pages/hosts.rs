@@ -36,6 +36,17 @@ struct HostPage {
     history: String,
 }
 
+#[derive(Template)]
+#[template(path = "host_calls.html")]
+struct HostOfCallsPage {
+    shell: Shell,
+    blank: Blank,
+    name: String,
+    key: String,
+    rows: Vec<Row>,
+    history: String,
+}
+
 pub(crate) async fn list<S: Source>(State(source): State<S>) -> Response {
     let Ok(overview) = source.overview().await else {
         return error::unavailable();
@@ -70,26 +81,56 @@ pub(crate) async fn show<S: Source>(
 ) -> Response {
     let host = match find(&source, &segment).await {
         Ok(Some(host)) => host,
-        Ok(None) => {
-            return error::missing(
-                "There is no such host",
-                "No agent with this name was ever heard.".to_owned(),
-                ("/hosts", "All hosts"),
-            );
-        }
+        Ok(None) => return of_calls(&source, &segment).await,
         Err(Unavailable) => return error::unavailable(),
     };
+    match builds_of(&source, &host.name).await {
+        Ok(builds) => page(StatusCode::OK, &host_page(&host, &builds)),
+        Err(response) => *response,
+    }
+}
+
+async fn builds_of<S: Source>(source: &S, host: &str) -> Result<Vec<Build>, Box<Response>> {
     let filter = BuildFilter {
-        host: Some(host.name.clone()),
+        host: Some(host.to_owned()),
         limit: Some(BUILDS),
         ..BuildFilter::default()
     };
-    let builds = match source.builds(&filter).await {
-        Ok(page) => page.builds,
-        Err(ListError::BadFilter(reason)) => return error::bad_filter(&reason),
-        Err(ListError::Unavailable) => return error::unavailable(),
-    };
-    page(StatusCode::OK, &host_page(&host, &builds))
+    match source.builds(&filter).await {
+        Ok(page) => Ok(page.builds),
+        Err(ListError::BadFilter(reason)) => Err(Box::new(error::bad_filter(&reason))),
+        Err(ListError::Unavailable) => Err(Box::new(error::unavailable())),
+    }
+}
+
+/// A host without an agent, known from the calls of producers that send.
+async fn of_calls<S: Source>(source: &S, segment: &str) -> Response {
+    let names = [link::host_name(segment), Some(segment.to_owned())];
+    for name in names.into_iter().flatten() {
+        match builds_of(source, &name).await {
+            Ok(builds) if builds.is_empty() => {}
+            Ok(builds) => return page(StatusCode::OK, &calls_page(&name, &builds)),
+            Err(response) => return *response,
+        }
+    }
+    error::missing(
+        "There is no such host",
+        "No agent with this name was ever heard, and no producer sent anything for it.".to_owned(),
+        ("/hosts", "All hosts"),
+    )
+}
+
+fn calls_page(name: &str, builds: &[Build]) -> HostOfCallsPage {
+    let moment = Moment::new(now(), &[]);
+    let title = format!("{} · Phaseline", crate::text::attribute(name));
+    HostOfCallsPage {
+        blank: Blank::new(),
+        shell: Shell::new(title, "hosts", moment.now),
+        name: crate::text::line(name, crate::text::NAME_CHARS),
+        key: link::host_segment(name),
+        rows: builds.iter().map(|b| Row::new(b, &moment)).collect(),
+        history: format!("/history?host={}", link::query(name)),
+    }
 }
 
 fn host_page(host: &Host, builds: &[Build]) -> HostPage {

@@ -6,11 +6,11 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use protocol::Timestamp;
-use protocol::page::{Alert, DeadLetter, PrivateServer, RouteStatus};
+use protocol::page::{Alert, DeadLetter, PrivateServer, Readiness};
 
 use super::{Shell, now, page};
 use crate::source::Source;
+use crate::view::senders::{Listener, listeners};
 use crate::view::stamp::Stamp;
 use crate::{format, text};
 
@@ -24,19 +24,9 @@ struct SystemPage {
     ready: bool,
     asked: Stamp,
     parts: Vec<Part>,
-    routes: Vec<Route>,
+    listeners: Vec<Listener>,
     alerts: Vec<AlertView>,
     letters: Option<Vec<Letter>>,
-}
-
-/// A route of producers that send.
-struct Route {
-    path: String,
-    received: String,
-    last_received: Option<Stamp>,
-    refused: String,
-    last_refused: Option<Stamp>,
-    why: Option<String>,
 }
 
 /// A part and how it is doing.
@@ -68,7 +58,22 @@ struct Letter {
 pub(crate) async fn show<S: Source>(State(source): State<S>) -> Response {
     let readiness = source.readiness().await;
     let letters = source.dead_letters(LETTERS).await.ok();
+    // Without them what this server itself has taken is still shown.
+    let hosts = source.hosts().await.unwrap_or_default();
     let now = now();
+    let template = SystemPage {
+        shell: Shell::new("System · Phaseline", "system", now),
+        ready: readiness.ready,
+        asked: Stamp::exact(Some(now)),
+        parts: parts(&readiness),
+        listeners: listeners(&source.calls(), &hosts),
+        alerts: readiness.alerts.iter().map(alert).collect(),
+        letters: letters.map(|all| all.iter().map(letter).collect()),
+    };
+    page(StatusCode::OK, &template)
+}
+
+fn parts(readiness: &Readiness) -> Vec<Part> {
     let connected = |word: &str| if word == "connected" { "ok" } else { "bad" };
     let lag = readiness.consumer_lag;
     let dead = readiness.dead_letters;
@@ -120,20 +125,10 @@ pub(crate) async fn show<S: Source>(State(source): State<S>) -> Response {
             about: "position in the order of all changes".into(),
         },
     ];
-    let parts = parts
+    parts
         .into_iter()
         .chain(readiness.servers.iter().map(private_server))
-        .collect();
-    let template = SystemPage {
-        shell: Shell::new("System · Phaseline", "system", now),
-        ready: readiness.ready,
-        asked: Stamp::exact(Some(now)),
-        parts,
-        routes: source.routes().iter().map(route).collect(),
-        alerts: readiness.alerts.iter().map(alert).collect(),
-        letters: letters.map(|all| all.iter().map(letter).collect()),
-    };
-    page(StatusCode::OK, &template)
+        .collect()
 }
 
 /// A server that `phaseline up` runs.
@@ -173,21 +168,6 @@ fn leadership(word: &str) -> String {
         "follower" => "another server writes".to_owned(),
         "none" => "nobody writes".to_owned(),
         other => text::line(other, text::NAME_CHARS),
-    }
-}
-
-fn route(status: &RouteStatus) -> Route {
-    let stamp = |at: Option<Timestamp>| at.map(|at| Stamp::exact(Some(at)));
-    Route {
-        path: text::line(&status.route, text::TITLE_CHARS),
-        received: format::count(status.received),
-        last_received: stamp(status.last_received_at),
-        refused: format::count(status.refused),
-        last_refused: stamp(status.last_refused_at),
-        why: status
-            .last_refusal
-            .as_deref()
-            .map(|why| text::block(why, text::VALUE_CHARS)),
     }
 }
 

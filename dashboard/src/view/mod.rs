@@ -11,6 +11,7 @@ pub(crate) mod link;
 pub(crate) mod metrics;
 pub(crate) mod panel;
 pub(crate) mod row;
+pub(crate) mod senders;
 pub(crate) mod stamp;
 pub(crate) mod step;
 pub(crate) mod timeline;

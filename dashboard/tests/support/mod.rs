@@ -4,7 +4,7 @@ use dashboard::{ListError, Overview, Source, Unavailable};
 use protocol::page::{
     BuildFilter, BuildPage, DeadLetter, EventPage, Readiness, RouteStatus, StoredEvent,
 };
-use protocol::{Build, Host, Timestamp};
+use protocol::{Build, Calls, Host, RunnerStatus, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -74,7 +74,7 @@ pub(crate) async fn get(fake: &Fake, path: &str) -> Answer {
 
 /// Tags that the templates use; anything else came from data.
 const TAGS: &str = "html head meta title link script body a svg defs pattern line symbol circle path rect use header nav \
-                    form input kbd div button span noscript p i section h1 h2 ul ol li main b bdi time progress aside \
+                    form input kbd div button span noscript p i section h1 h2 h3 ul ol li main b bdi time progress aside \
                     article dl dt dd details summary pre code template dialog label select option table thead tbody tr th td";
 
 /// Fails when a tag, a handler, a style or an inline script is on the page that no template wrote.
@@ -275,14 +275,26 @@ impl Source for Fake {
             alerts: Vec::new(),
         }
     }
-    fn routes(&self) -> Vec<RouteStatus> {
-        vec![RouteStatus {
-            route: "/api/phase-update".to_owned(),
-            received: 12,
-            last_received_at: Some(protocol::Timestamp::from_millis(1_790_000_000_000)),
-            refused: 1,
-            last_refused_at: Some(protocol::Timestamp::from_millis(1_789_000_000_000)),
-            last_refusal: Some("<b>The body is not JSON</b>".to_owned()),
-        }]
+    fn calls(&self) -> Calls {
+        let at = |millis| Some(protocol::Timestamp::from_millis(millis));
+        Calls {
+            routes: vec![RouteStatus {
+                route: "/api/phase-update".to_owned(),
+                received: 12,
+                last_received_at: at(1_790_000_000_000),
+                refused: 1,
+                last_refused_at: at(1_789_000_000_000),
+                last_refusal: Some("<b>The body is not JSON</b>".to_owned()),
+                ignored: 3,
+            }],
+            runners: vec![RunnerStatus {
+                runner: "runner-<i>mac</i>".to_owned(),
+                connected: true,
+                last_seen_at: at(1_790_000_000_000),
+                status: Some("idle".to_owned()),
+                version: Some("1.4.0".to_owned()),
+                hostname: None,
+            }],
+        }
     }
 }

@@ -10,11 +10,36 @@ use crate::call::{Call, Place};
 
 const PRODUCER: &str = "openbuilder";
 
+/// Events of a build that say how it stands; others are texts of the model.
+const KINDS: [&str; 4] = [
+    "start",
+    "tool-input-available",
+    "tool-output-available",
+    "tool-error",
+];
+/// What is kept of such an event. What a tool was given, gave, or failed with is text.
+const KEPT: [&str; 7] = [
+    "type",
+    "messageId",
+    "toolCallId",
+    "toolName",
+    "todoIndex",
+    "todo_index",
+    "phase",
+];
+
 /// `POST /api/build-events`: one event of a build.
 pub(crate) fn build_event(body: &Body<'_>, _: &str) -> Reading {
     let Some(Value::Object(event)) = body.members.get("event") else {
         return Err(Refused::missing("event"));
     };
+    let kind = event
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if !KINDS.contains(&kind) {
+        return Ok(nothing());
+    }
     let mut kept = Map::new();
     for key in [
         "commandId",
@@ -40,10 +65,7 @@ pub(crate) fn runner_event(body: &Body<'_>, _: &str) -> Reading {
         "build-completed" | "build-failed" | "build-summary" | "autofix-started" | "error"
     );
     if !tells || body.text("projectId").is_none() {
-        return Ok(Understood {
-            call: None,
-            answer: json!({ "ok": true }),
-        });
+        return Ok(nothing());
     }
     let mut kept = Map::new();
     for key in [
@@ -67,6 +89,13 @@ pub(crate) fn no_processes() -> Value {
     json!({ "processes": [] })
 }
 
+fn nothing() -> Understood {
+    Understood {
+        call: None,
+        answer: json!({ "ok": true }),
+    }
+}
+
 fn understood(body: &Body<'_>, file: &str, kept: Map<String, Value>) -> Reading {
     let project = body.required("projectId")?;
     let text = Value::Object(kept).to_string();
@@ -85,16 +114,12 @@ fn understood(body: &Body<'_>, file: &str, kept: Map<String, Value>) -> Reading 
     })
 }
 
-/// A to-do list is kept whole; of any other tool only that it was called.
+/// A to-do list is kept whole; of any other tool only that it was called, and how that went.
 fn without_texts(event: &Map<String, Value>) -> Map<String, Value> {
     let todos = event.get("toolName").and_then(Value::as_str) == Some("TodoWrite");
     event
         .iter()
-        .filter(|(key, _)| match key.as_str() {
-            "input" => todos,
-            "output" => false,
-            _ => true,
-        })
+        .filter(|(key, _)| KEPT.contains(&key.as_str()) || (todos && *key == "input"))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
 }

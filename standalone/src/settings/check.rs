@@ -9,8 +9,6 @@ use crate::units;
 
 /// Below an hour the hourly deletion would decide, not the setting.
 const MIN_RETENTION: Duration = Duration::from_secs(3600);
-/// The limit of Linux, and of the agent.
-const LONGEST_HOST_BYTES: usize = 64;
 const DEFAULT_RETENTION: &str = "90d";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 pub(super) fn listen(listen: Option<String>) -> Result<SocketAddr, BadSetting> {
@@ -116,14 +114,11 @@ pub(super) fn host(host: Option<String>) -> Result<String, BadSetting> {
             .to_string_lossy()
             .into_owned()
     });
-    if name.trim().is_empty()
-        || name.len() > LONGEST_HOST_BYTES
-        || name.chars().any(char::is_control)
-    {
-        let expected = "a name of 1 to 64 bytes without control characters";
-        return Err(BadSetting::value("PHASELINE_HOST", &name, expected));
+    if protocol::host::is_name(&name) {
+        return Ok(name);
     }
-    Ok(name)
+    let expected = protocol::host::NAME_EXPECTED;
+    Err(BadSetting::value("PHASELINE_HOST", &name, expected))
 }
 
 pub(super) fn outbox_max(size: Option<String>) -> Result<u64, BadSetting> {

@@ -36,11 +36,18 @@ async fn a_phase_file_that_is_also_posted_is_one_build() {
         let (status, answer) = post(&system, "/api/phase-update", file).await;
         assert_eq!((status, &answer["status"]), (200, &json!("received")));
     }
+    system.build(&project, 1, protocol::Build::has_ended).await;
     // One more that no file says, so that everything before it has arrived.
     let next = fixtures::phase("web", "Scout", "1/7", "researching");
     post(&system, "/api/phase-update", &next).await;
-    let build = system.build(&project, 2, |_| true).await;
-    assert_eq!(build.origin, Origin::Http);
+    let build = system
+        .build_by_id(&own_id("http:context-foundry:web", 1), |_| true)
+        .await;
+    assert_eq!(
+        build.origin,
+        Origin::Http,
+        "no file says that the next build begins"
+    );
     let builds = system.database.builds().await.unwrap();
     assert_eq!(builds.len(), 2, "the posts belong to the file's builds");
     let first = &builds[0].build;
@@ -79,6 +86,31 @@ async fn a_build_that_is_only_posted_is_shown_too() {
         .await;
     assert_eq!(build.agents.unwrap()[0]["progress"], 0.4);
     assert_eq!(build.context.unwrap().used, Some(83_000));
+}
+
+#[tokio::test]
+async fn a_host_that_is_known_only_from_calls_has_a_page() {
+    let system = System::start().await;
+    let body = fixtures::phase("ci", "Test", "4/7", "testing");
+    let request = system
+        .api()
+        .request(reqwest::Method::POST, "/api/phase-update")
+        .header("phaseline-host", "ci runner/7")
+        .json(&body);
+    assert_eq!(read(request).await.unwrap().status, 200);
+    let token = ProjectToken::of(Path::new("http:context-foundry:ci"));
+    let id = subject::build_id("ci runner/7", token, 1);
+    system.build_by_id(&id, |_| true).await;
+    let page = system.api().get("/hosts/ci_20runner_2f7").await.unwrap();
+    assert_eq!(page.status, 200);
+    let told = ["ci runner/7", "no agent", id.as_str()];
+    assert!(
+        told.iter().all(|text| page.body.contains(text)),
+        "{}",
+        page.body
+    );
+    let nobody = system.api().get("/hosts/nobody").await.unwrap();
+    assert_eq!(nobody.status, 404);
 }
 
 #[tokio::test]

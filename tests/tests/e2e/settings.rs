@@ -108,6 +108,31 @@ fn bad_settings_exit_with_64_and_name_setting_value_and_expectation() {
 }
 
 #[test]
+fn an_agent_takes_calls_on_loopback_addresses_only() {
+    for (arguments, named) in [
+        (
+            ["--ingest", "127.0.0.1:8080, 192.0.2.7:8080"],
+            "PHASELINE_INGEST is \"192.0.2.7:8080\", expected loopback addresses",
+        ),
+        (
+            ["--ingest", "localhost"],
+            "PHASELINE_INGEST is \"localhost\"",
+        ),
+        (
+            ["--ingest", "127.0.0.1:0"],
+            "PHASELINE_INGEST is \"127.0.0.1:0\"",
+        ),
+        (["--ingest-token-file", "/no/such/token"], "/no/such/token"),
+        (["--ingest-token-file", "/dev/null"], "is not empty"),
+    ] {
+        let (code, _, stderr) = run("phaseline-agent", &arguments, &[NOWHERE]);
+        assert_eq!(code, Some(64), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(named), "{stderr}");
+    }
+    assert!(!std::path::Path::new(NOWHERE.1).exists());
+}
+
+#[test]
 fn a_refused_start_says_why_and_leaves_nothing_behind() {
     let dir = harness::scratch::directory("refused");
     let file = dir.join("file");

@@ -38,6 +38,7 @@ pub(super) fn content(track: &mut Track, event: &Event, document: &Map<String, V
     let Some(run) = track.run.as_mut() else {
         return;
     };
+    super::meet_file(run, event);
     run.believe(event);
     let (state, reason) = verdict(document);
     if let Some(told) = names(document, "phases_completed") {

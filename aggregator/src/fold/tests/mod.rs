@@ -6,4 +6,6 @@ mod foundry;
 mod mapped;
 mod play;
 mod runs;
+mod sent;
+mod sent_by_runners;
 mod spent;

@@ -14,15 +14,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{self, HeaderMap, HeaderValue};
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::{self, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::App;
 use super::error::{ApiError, ErrorBody};
@@ -108,7 +106,7 @@ pub(super) async fn upgrade(
         .get_or_create(&Kind { kind })
         .inc();
     let accepted = accepted?;
-    let response = switching(&accepted.key);
+    let response = ingest::switching(&accepted.key);
     let task = app.tasks.clone();
     task.spawn(converse(app, accepted));
     Ok(response.into_response())
@@ -141,7 +139,7 @@ fn accept(app: &App, request: &mut Request) -> Result<Accepted, ApiError> {
         ));
     }
     let wishes = wishes(request)?;
-    let key = websocket_key(request.method(), headers).ok_or_else(|| {
+    let key = ingest::websocket_key(request.method(), headers).ok_or_else(|| {
         let message = "This address only answers WebSocket requests (RFC 6455, version 13).";
         ApiError::new(StatusCode::UPGRADE_REQUIRED, "websocket_required", message)
     })?;
@@ -189,43 +187,6 @@ fn wishes(request: &Request) -> Result<Wishes, ApiError> {
         filter,
         beat: Duration::from_secs(params.number("beat", BEATS_S)?.unwrap_or(BEAT_S)),
     })
-}
-
-/// The client's key when it is a WebSocket request as RFC 6455, section 4.2.1, wants it.
-fn websocket_key(method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
-    let lists = |name, word: &str| {
-        let mut values = headers
-            .get_all(name)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        values.any(|value| {
-            value
-                .split(',')
-                .any(|part| part.trim().eq_ignore_ascii_case(word))
-        })
-    };
-    let asked = method == Method::GET
-        && lists(header::CONNECTION, "upgrade")
-        && lists(header::UPGRADE, "websocket")
-        && headers
-            .get(header::SEC_WEBSOCKET_VERSION)
-            .is_some_and(|version| version == "13");
-    let key = headers
-        .get(header::SEC_WEBSOCKET_KEY)
-        .filter(|key| key.len() == 24)?;
-    asked.then(|| key.clone())
-}
-
-fn switching(key: &HeaderValue) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    }
-    response
 }
 
 async fn converse(app: App, accepted: Accepted) {

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::Method;
-use axum::http::header::{self, HeaderMap, HeaderValue};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
@@ -16,9 +14,9 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::CancellationToken;
 
+use super::super::Wishes;
 use super::super::session::{End, Session};
 use super::super::socket::Socket;
-use super::super::{Wishes, switching, websocket_key};
 use crate::live::Hub;
 use crate::live::testing::{Leader, hub};
 
@@ -162,35 +160,4 @@ async fn a_client_that_leaves_is_let_go() {
     let (client, task) = session(&hub, Wishes::default(), 4096, &CancellationToken::new()).await;
     drop(client);
     assert!(matches!(end(task).await, End::Left | End::Failed));
-}
-
-#[test]
-fn only_a_request_as_rfc_6455_wants_it_is_a_websocket() {
-    let headers = |pairs: &[(&'static str, &'static str)]| -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
-            .collect()
-    };
-    let good = [
-        ("connection", "keep-alive, Upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ];
-    let key = websocket_key(&Method::GET, &headers(&good)).unwrap();
-    // The example of RFC 6455, section 1.3.
-    assert_eq!(
-        switching(&key).headers()[header::SEC_WEBSOCKET_ACCEPT],
-        "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-    );
-    assert!(websocket_key(&Method::POST, &headers(&good)).is_none());
-    for missing in 0..good.len() {
-        let mut rest = good.to_vec();
-        rest.remove(missing);
-        assert!(
-            websocket_key(&Method::GET, &headers(&rest)).is_none(),
-            "{rest:?}"
-        );
-    }
 }

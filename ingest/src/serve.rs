@@ -1,5 +1,6 @@
-//! The accept loop. Each connection is a task of ours, reads its headers
-//! within a time limit, and is asked to finish when we stop.
+//! The accept loop of whoever serves HTTP. Each connection is a task of the
+//! caller's, reads its headers within a time limit, and is asked to finish when
+//! the program stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +16,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections that ask for pages and data at a time; more wait in the
-/// kernel's queue. Streams do not count here: they have a limit of their own.
-const MAX_CONNECTIONS: usize = 1_024;
 /// A request's headers must have come by then, the next request's too: whoever is slower may connect anew.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 /// Headers of one request, bytes: browsers stay far below.
@@ -30,14 +28,17 @@ const FINISH_WITHIN: Duration = Duration::from_secs(3);
 /// After a failed accept (out of file descriptors), so that the loop does not spin.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`, then lets the connections in `tasks` finish.
-pub(crate) async fn serve(
+/// Serves until `stop`, then lets the connections in `tasks` finish. At most
+/// `connections` at a time; more wait in the kernel's queue. One that became a
+/// WebSocket does not count here.
+pub async fn serve(
     listener: TcpListener,
     router: Router,
+    connections: usize,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(connections));
     loop {
         let next = async {
             let permit = Arc::clone(&slots).acquire_owned().await;
