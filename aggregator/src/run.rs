@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::alerts::Alerts;
+use crate::budgets::{self, Budget};
 use crate::config::Config;
 use crate::ingest::StreamSink;
 use crate::live::{self, Hub};
@@ -68,7 +69,7 @@ pub async fn run(
         config.allowed_hosts,
         listener.local_addr().ok().map(|address| address.ip()),
     );
-    let app = App::new(
+    let mut app = App::new(
         Arc::clone(&hub),
         store.clone(),
         Arc::clone(&health),
@@ -76,6 +77,9 @@ pub async fn run(
         hosts,
         ending.clone(),
     );
+    let budgets: Arc<[Budget]> = config.budgets.into();
+    app.retention = config.retention;
+    app.budgets = Arc::clone(&budgets);
     let connections = app.tasks.clone();
     let admission = admission(config.ingest_token.as_deref());
     let sink = StreamSink::new(nats.clone(), config.host.clone());
@@ -88,11 +92,18 @@ pub async fn run(
         connections.clone(),
         ending.clone(),
     );
-    parts.spawn(async {
-        serving.await;
-        Ok(())
-    });
+    parts.spawn(well(serving));
+    let spending = budgets::Watch {
+        store: store.clone(),
+        hub: Arc::clone(&hub),
+        alerts: Arc::clone(&alerts),
+        budgets,
+    };
+    parts.spawn(well(spending.run(ending.clone())));
     parts.spawn(tell_ready(health, ready, ending.clone()));
+    let servers = config.servers;
+    let freshness = live::watch_freshness(Arc::clone(&hub), nats.clone(), servers, ending.clone());
+    parts.spawn(well(freshness));
     let writer = WriterParts {
         store: store.clone(),
         nats: nats.clone(),
@@ -101,16 +112,6 @@ pub async fn run(
         retention: config.retention,
         fail_point: FailPoint::from_environment(),
     };
-    let freshness = live::watch_freshness(
-        Arc::clone(&hub),
-        nats.clone(),
-        config.servers,
-        ending.clone(),
-    );
-    parts.spawn(async {
-        freshness.await;
-        Ok(())
-    });
     parts.spawn(work(writer, hub, leads, ending.clone()));
 
     let outcome = wait(&mut parts, &ending).await;
@@ -118,6 +119,12 @@ pub async fn run(
     let late = finish(parts, connections).await;
     close(&nats).await;
     outcome.and(late)
+}
+
+/// A part that cannot fail.
+async fn well(part: impl Future<Output = ()>) -> anyhow::Result<()> {
+    part.await;
+    Ok(())
 }
 
 /// Where everything goes to. Nothing has to be there yet.

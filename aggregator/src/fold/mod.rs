@@ -8,6 +8,7 @@ mod adw;
 mod broadcast;
 mod conditions;
 mod context_foundry;
+pub(crate) mod costs;
 mod limits;
 mod openbuilder;
 mod phases;

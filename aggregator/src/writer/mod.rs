@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{About, Alerts};
+use crate::history;
 use crate::metrics::Metrics;
 use crate::nats::Nats;
 use crate::store::{Store, WriterSession};
@@ -202,6 +203,7 @@ async fn lead(
         parts.retention,
         parts.metrics.clone(),
     ));
+    tasks.spawn(history::keep_taking(parts.store.clone(), parts.retention));
     let mut backoff = FIRST_BACKOFF;
     loop {
         match leader.consume(stop).await {

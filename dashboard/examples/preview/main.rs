@@ -5,6 +5,7 @@
 
 mod api;
 mod invented;
+mod money;
 mod world;
 
 use std::io::Write as _;

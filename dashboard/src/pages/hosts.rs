@@ -1,14 +1,17 @@
-//! `/hosts` and `/hosts/{host}`: who is watching, what, and how well.
+//! `/hosts` and `/hosts/{host}`: who is watching, what, and how well; with `?at=`,
+//! who was.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use protocol::page::BuildFilter;
-use protocol::{Build, Host};
+use protocol::{Build, Host, Timestamp};
 
+use super::past::{self, At, PastBar};
 use super::{Shell, error, now, page};
-use crate::source::{ListError, Overview, Source, Unavailable};
+use crate::source::{ListError, Past, Source, Unavailable};
 use crate::view::Moment;
 use crate::view::blank::Blank;
 use crate::view::host::HostView;
@@ -24,6 +27,7 @@ struct HostsPage {
     shell: Shell,
     blank: Blank,
     hosts: Vec<HostView>,
+    at: String,
 }
 
 #[derive(Template)]
@@ -34,41 +38,62 @@ struct HostPage {
     host: HostView,
     rows: Vec<Row>,
     history: String,
+    at: String,
 }
 
-pub(crate) async fn list<S: Source>(State(source): State<S>) -> Response {
+pub(crate) async fn list<S: Source>(
+    State(source): State<S>,
+    at: Result<Query<At>, QueryRejection>,
+) -> Response {
+    match at.map(|Query(at)| at).unwrap_or_default().read() {
+        Ok(None) => {}
+        Ok(Some(at)) => return list_at(&source, at).await,
+        Err(page) => return page,
+    }
     let Ok(overview) = source.overview().await else {
         return error::unavailable();
     };
-    let Overview {
-        hosts,
-        builds,
-        now,
-        seq,
-        ..
-    } = overview;
-    let mut shell = Shell::new("Hosts · Phaseline", "hosts", now);
-    shell.seq = seq;
-    let hosts = hosts
-        .iter()
-        .map(|h| HostView::new(h, &builds, now))
-        .collect();
-    let blank = Blank::new();
-    page(
-        StatusCode::OK,
-        &HostsPage {
-            shell,
-            blank,
-            hosts,
-        },
-    )
+    let mut shell = Shell::new("Hosts · Phaseline", "hosts", overview.now);
+    shell.seq = overview.seq;
+    let view = |host| HostView::new(host, &overview.builds, overview.now);
+    let template = HostsPage {
+        shell,
+        blank: Blank::new(),
+        hosts: overview.hosts.iter().map(view).collect(),
+        at: String::new(),
+    };
+    page(StatusCode::OK, &template)
+}
+
+async fn list_at<S: Source>(source: &S, at: Timestamp) -> Response {
+    let hosts = match source.hosts_at(at).await {
+        Ok(Past::Was(hosts)) => hosts,
+        Ok(_) => return past::to_now("/hosts"),
+        Err(ListError::BadFilter(reason)) => return error::bad_filter(&reason),
+        Err(ListError::Unavailable) => return error::unavailable(),
+    };
+    let mut shell = Shell::new("Hosts · Phaseline", "hosts", at);
+    shell.past = Some(PastBar::new(at, "/hosts".to_owned()));
+    let view = |host| HostView::new(host, &[], at).at(at);
+    let template = HostsPage {
+        shell,
+        blank: Blank::new(),
+        hosts: hosts.iter().map(view).collect(),
+        at: past::field(Some(at)),
+    };
+    page(StatusCode::OK, &template)
 }
 
 pub(crate) async fn show<S: Source>(
     State(source): State<S>,
     Path(segment): Path<String>,
+    at: Result<Query<At>, QueryRejection>,
 ) -> Response {
-    let host = match find(&source, &segment).await {
+    let at = match at.map(|Query(at)| at).unwrap_or_default().read() {
+        Ok(at) => at,
+        Err(page) => return page,
+    };
+    let now = match find(&source, &segment).await {
         Ok(Some(host)) => host,
         Ok(None) => {
             return error::missing(
@@ -79,9 +104,17 @@ pub(crate) async fn show<S: Source>(
         }
         Err(Unavailable) => return error::unavailable(),
     };
+    let host = match at {
+        None => now,
+        Some(at) => match then(&source, &now.name, at).await {
+            Ok(host) => host,
+            Err(page) => return page,
+        },
+    };
     let filter = BuildFilter {
         host: Some(host.name.clone()),
         limit: Some(BUILDS),
+        at: at.map(|at| at.to_string()),
         ..BuildFilter::default()
     };
     let builds = match source.builds(&filter).await {
@@ -89,19 +122,52 @@ pub(crate) async fn show<S: Source>(
         Err(ListError::BadFilter(reason)) => return error::bad_filter(&reason),
         Err(ListError::Unavailable) => return error::unavailable(),
     };
-    page(StatusCode::OK, &host_page(&host, &builds))
+    page(StatusCode::OK, &host_page(&host, &builds, at))
 }
 
-fn host_page(host: &Host, builds: &[Build]) -> HostPage {
-    let moment = Moment::new(now(), std::slice::from_ref(host));
+/// A host as it was.
+async fn then<S: Source>(source: &S, name: &str, at: Timestamp) -> Result<Host, Response> {
+    let hosts = match source.hosts_at(at).await {
+        Ok(Past::Was(hosts)) => hosts,
+        Ok(_) => return Err(past::to_now(&link::host(name))),
+        Err(ListError::BadFilter(reason)) => return Err(error::bad_filter(&reason)),
+        Err(ListError::Unavailable) => return Err(error::unavailable()),
+    };
+    let host = hosts.into_iter().find(|host| host.name == name);
+    host.ok_or_else(|| {
+        error::missing(
+            "This host had not been heard of",
+            "At that moment no agent with its name had spoken.".to_owned(),
+            ("/hosts", "All hosts"),
+        )
+    })
+}
+
+fn host_page(host: &Host, builds: &[Build], at: Option<Timestamp>) -> HostPage {
+    let moment = Moment::new(at.unwrap_or_else(now), std::slice::from_ref(host));
     let view = HostView::new(host, builds, moment.now);
     let title = format!("{} · Phaseline", crate::text::attribute(&host.name));
+    let mut shell = Shell::new(title, "hosts", moment.now);
+    let history = link::with_query("/history", &[("host", Some(host.name.as_str()))]);
+    let row = |build| Row::new(build, &moment);
+    let Some(at) = at else {
+        return HostPage {
+            blank: Blank::new(),
+            shell,
+            host: view,
+            rows: builds.iter().map(row).collect(),
+            history,
+            at: String::new(),
+        };
+    };
+    shell.past = Some(PastBar::new(at, link::host(&host.name)));
     HostPage {
         blank: Blank::new(),
-        shell: Shell::new(title, "hosts", moment.now),
-        host: view,
-        rows: builds.iter().map(|b| Row::new(b, &moment)).collect(),
-        history: format!("/history?host={}", link::query(&host.name)),
+        shell,
+        host: view.at(at),
+        rows: builds.iter().map(|build| row(build).at(at)).collect(),
+        history: past::href(&history, at),
+        at: past::field(Some(at)),
     }
 }
 
