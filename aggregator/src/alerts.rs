@@ -19,6 +19,8 @@ pub(crate) enum About {
     Room,
     /// The stream or its consumer cannot be read.
     Stream,
+    /// A project spent more than this budget.
+    Budget(usize),
 }
 
 /// All alerts of this replica.
@@ -39,6 +41,15 @@ impl Alerts {
         let mut inner = self.lock();
         if !inner.now.iter().any(|(known, _)| *known == about) {
             inner.now.push((about, alert(text, remedy)));
+        }
+    }
+
+    /// The same, with the newest text: it says how far it has gone.
+    pub(crate) fn tell(&self, about: About, text: String, remedy: &str) {
+        let mut inner = self.lock();
+        match inner.now.iter_mut().find(|(known, _)| *known == about) {
+            Some((_, known)) => known.text = text,
+            None => inner.now.push((about, alert(text, remedy))),
         }
     }
 

@@ -2,6 +2,7 @@
 //! `--config`. Everything is checked here, before anything connects; a bad
 //! value is one sentence and exit code 64.
 
+mod budget;
 mod check;
 mod duration;
 mod merge;
@@ -16,8 +17,10 @@ use clap::{Args, Parser, Subcommand};
 use protocol::page::PrivateServer;
 use tokio::sync::watch;
 
+use crate::budgets::Budget;
 use crate::nats::NatsTarget;
 use crate::store::DatabaseTarget;
+pub use budget::{BudgetTable, EXPECTED_BUDGET, check_budgets};
 use merge::FileSettings;
 
 /// Exit code of a bad setting (`EX_USAGE` of sysexits.h).
@@ -47,6 +50,8 @@ pub struct Config {
     pub host: String,
     /// Bearer token of producers' calls; none: they are only taken from this machine.
     pub ingest_token: Option<String>,
+    /// What projects are meant to spend; more raises an alert.
+    pub budgets: Vec<Budget>,
     /// The servers that a launcher runs for us, for the pages.
     pub servers: Vec<watch::Receiver<PrivateServer>>,
 }
@@ -60,6 +65,7 @@ impl fmt::Debug for Config {
             .field("allowed_hosts", &self.allowed_hosts)
             .field("host", &self.host)
             .field("ingest_token", &self.ingest_token.as_ref().map(|_| "***"))
+            .field("budgets", &self.budgets)
             .field("servers", &self.servers)
             .finish()
     }
@@ -76,6 +82,7 @@ impl Config {
             allowed_hosts: Vec::new(),
             host: check::machine_name(),
             ingest_token: None,
+            budgets: Vec::new(),
             servers: Vec::new(),
         }
     }
@@ -260,8 +267,13 @@ impl Cli {
             Some(path) => FileSettings::read(Path::new(path))?,
             None => FileSettings::default(),
         };
+        let budgets = file.budgets()?;
         let settings = file.under(settings);
-        settings.check(needs_database)
+        let mut resolved = settings.check(needs_database)?;
+        if let Some(config) = &mut resolved.config {
+            config.budgets = budgets;
+        }
+        Ok(resolved)
     }
 }
 

@@ -3,6 +3,7 @@
 //! whoever calls it owns the listening socket and the stop signal.
 
 mod alerts;
+pub mod budgets;
 pub mod config;
 pub mod fold;
 mod history;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::alerts::Alerts;
+use crate::budgets::{self, Budget};
 use crate::config::Config;
 use crate::ingest::StreamSink;
 use crate::live::{self, Hub};
@@ -65,11 +66,9 @@ pub async fn run(
     });
     // Everything below ends with it; a part that fails ends the rest.
     let ending = stop.child_token();
-    let hosts = HostPolicy::new(
-        config.allowed_hosts,
-        listener.local_addr().ok().map(|address| address.ip()),
-    );
-    let app = App::new(
+    let ip = listener.local_addr().ok().map(|address| address.ip());
+    let hosts = HostPolicy::new(config.allowed_hosts, ip);
+    let mut app = App::new(
         Arc::clone(&hub),
         store.clone(),
         Arc::clone(&health),
@@ -77,6 +76,9 @@ pub async fn run(
         hosts,
         ending.clone(),
     );
+    let budgets: Arc<[Budget]> = config.budgets.into();
+    app.retention = config.retention;
+    app.budgets = Arc::clone(&budgets);
     let connections = app.tasks.clone();
     let taking = taking(&nats, config.host, config.ingest_token.as_deref(), &app)
         .on(connections.clone(), ending.clone());
@@ -89,11 +91,18 @@ pub async fn run(
         connections.clone(),
         ending.clone(),
     );
-    parts.spawn(async {
-        serving.await;
-        Ok(())
-    });
+    parts.spawn(well(serving));
+    let spending = budgets::Watch {
+        store: store.clone(),
+        hub: Arc::clone(&hub),
+        alerts: Arc::clone(&alerts),
+        budgets,
+    };
+    parts.spawn(well(spending.run(ending.clone())));
     parts.spawn(tell_ready(health, ready, ending.clone()));
+    let servers = config.servers;
+    let freshness = live::watch_freshness(Arc::clone(&hub), nats.clone(), servers, ending.clone());
+    parts.spawn(well(freshness));
     let (own_frames, own) = live::own_frames();
     let writer = WriterParts {
         own_frames,
@@ -104,12 +113,6 @@ pub async fn run(
         retention: config.retention,
         fail_point: FailPoint::from_environment(),
     };
-    let (servers, until) = (config.servers, ending.clone());
-    let freshness = live::watch_freshness(Arc::clone(&hub), nats.clone(), servers, until);
-    parts.spawn(async {
-        freshness.await;
-        Ok(())
-    });
     parts.spawn(work(writer, hub, own, leads, ending.clone()));
 
     let outcome = wait(&mut parts, &ending).await;
@@ -117,6 +120,12 @@ pub async fn run(
     let late = finish(parts, connections).await;
     close(&nats).await;
     outcome.and(late)
+}
+
+/// A part that cannot fail.
+async fn well(part: impl Future<Output = ()>) -> anyhow::Result<()> {
+    part.await;
+    Ok(())
 }
 
 /// Where everything goes to. Nothing has to be there yet.

@@ -9,7 +9,7 @@ mod source;
 mod text;
 mod view;
 
-pub use source::{ListError, Overview, Source, Unavailable};
+pub use source::{ListError, Overview, Past, Source, Unavailable};
 
 /// All pages and their static files, to be merged into the server's router,
 /// with a page for addresses that do not exist as its fallback. Headers that

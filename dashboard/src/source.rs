@@ -4,7 +4,9 @@
 use std::fmt;
 use std::future::Future;
 
-use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness};
+use protocol::page::{
+    BudgetStatus, BuildFilter, BuildPage, CostFilter, CostPage, DeadLetter, EventPage, Readiness,
+};
 use protocol::{Build, Calls, Host, Timestamp};
 
 /// What the live page shows.
@@ -50,6 +52,19 @@ impl From<Unavailable> for ListError {
     }
 }
 
+/// Something as it was at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Past<T> {
+    /// As it was.
+    Was(T),
+    /// That moment is now, or still to come.
+    Now,
+    /// It was not there yet.
+    NotYet,
+    /// There never was such a thing.
+    Never,
+}
+
 /// Where the pages get their data from. Nothing here writes.
 pub trait Source: Clone + Send + Sync + 'static {
     /// What the live page shows first.
@@ -83,6 +98,40 @@ pub trait Source: Clone + Send + Sync + 'static {
         &self,
         filter: &BuildFilter,
     ) -> impl Future<Output = Result<BuildPage, ListError>> + Send;
+
+    /// One build as it was.
+    ///
+    /// # Errors
+    /// When the events that tell are past retention, or nothing can be read now.
+    fn build_at(
+        &self,
+        id: &str,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<Past<Build>, ListError>> + Send;
+
+    /// All hosts as they were, by name.
+    ///
+    /// # Errors
+    /// When that is past retention, or nothing can be read now.
+    fn hosts_at(
+        &self,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<Past<Vec<Host>>, ListError>> + Send;
+
+    /// What builds cost, added up.
+    ///
+    /// # Errors
+    /// When the filter makes no sense, or nothing can be read now.
+    fn costs(
+        &self,
+        filter: &CostFilter,
+    ) -> impl Future<Output = Result<CostPage, ListError>> + Send;
+
+    /// How the budgets stand; empty when none is set.
+    ///
+    /// # Errors
+    /// When nothing can be read now.
+    fn budgets(&self) -> impl Future<Output = Result<Vec<BudgetStatus>, Unavailable>> + Send;
 
     /// All hosts, by name.
     ///

@@ -26,6 +26,8 @@ const EXPIRE_EVERY_MS = 60_000;
 
 const root = document.documentElement;
 const live = document.body.dataset.view === "live";
+/** A page of the past stands still: no stream, no clock. */
+const past = "past" in document.body.dataset;
 const baseTitle = document.title.replace(/^\(\d+\) /, "");
 
 const store = new Store();
@@ -172,22 +174,26 @@ function filtered(text) {
 }
 
 function wokeUp() {
-  if (!document.hidden) void measure();
+  if (!document.hidden && !past) void measure();
 }
 
 startFromPage();
 localise();
-startTicker();
+if (!past) startTicker();
 selection?.start();
 if (live && selection.id) chosenTitle = baseTitle;
 startKeys({
   onFilter: (text) => live && filtered(text),
   onEscape: () => selection?.close(),
 });
-each(() => connection.state !== "live" && status.draw());
-each((now) => selection?.tick(now));
-setInterval(() => !document.hidden && list.all(serverNow()), EXPIRE_EVERY_MS);
+if (!past) {
+  each(() => connection.state !== "live" && status.draw());
+  each((now) => selection?.tick(now));
+  setInterval(() => !document.hidden && list.all(serverNow()), EXPIRE_EVERY_MS);
+}
 document.addEventListener("visibilitychange", wokeUp);
 window.addEventListener("pageshow", (event) => event.persisted && wokeUp());
-connection.start();
-void measure();
+if (!past) {
+  connection.start();
+  void measure();
+}

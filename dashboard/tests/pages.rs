@@ -30,12 +30,22 @@ async fn no_text_of_a_producer_becomes_markup_on_any_page() {
         "/system",
         "/nothing",
         "/history?q=%3Cscript%3E%22%27&state=%3Cb%3E",
+        "/history?at=2026-11-20T10:08&branch=%3Cb%3E%22&cost_min=%22%3E&from=%3Cb%3E",
+        "/history?at=%3Cscript%3E",
+        "/hosts?at=2026-11-20T10:08",
+        "/costs?by=project&project=%3Cb%3E%22&from=%22",
+        "/costs?by=%3Cscript%3E",
     ];
     let mut paths: Vec<String> = pages.iter().map(|path| (*path).to_owned()).collect();
     paths.extend(
         fake.builds
             .iter()
             .map(|build| format!("/builds/{}", build.id)),
+    );
+    paths.extend(
+        fake.builds
+            .iter()
+            .map(|build| format!("/builds/{}?at=2026-11-20T10:08", build.id)),
     );
     for path in paths {
         let answer = get(&fake, &path).await;
@@ -167,6 +177,51 @@ async fn an_empty_page_says_what_is_watched_and_what_to_do() {
     let page = get(&fake, "/").await.body;
     assert!(page.contains("data-kind=\"no-builds\""));
     assert!(page.contains("/srv/build-01") && page.contains("make demo"));
+}
+
+#[tokio::test]
+async fn a_page_of_the_past_says_of_when_it_is_and_leads_on_in_that_moment() {
+    let mut fake = Fake::default();
+    fake.builds.push(build(3, "checkout"));
+    fake.hosts.push(host("checkout"));
+    for path in [
+        "/history?q=x&at=2026-11-20T10:08",
+        "/builds/h-0011223344556677-3?at=2026-11-20T10:08",
+        "/hosts/checkout?at=2026-11-20T10:08",
+        "/hosts?at=2026-11-20T10:08",
+    ] {
+        let page = get(&fake, path).await.body;
+        assert!(page.contains("data-past"), "{path}");
+        assert!(
+            page.contains("As it was at") && page.contains("Back to now"),
+            "{path}"
+        );
+        assert!(page.contains("value=\"2026-11-20T10:08:00\""), "{path}");
+        assert!(
+            page.contains("?at=2026-11-20T10%3A08%3A00.000Z\""),
+            "{path}"
+        );
+        assert!(!page.contains("data-tick=\"a"), "{path}");
+    }
+    let back = get(&fake, "/history?q=x&at=2026-11-20T10:08").await.body;
+    assert!(back.contains("href=\"/history?q=x\">Back to now"));
+    let elsewhere = get(&fake, "/?at=2026-11-20T10:08").await;
+    assert_eq!(elsewhere.status, 303);
+    let bad = get(&fake, "/hosts?at=noon").await;
+    assert!(bad.status == 400 && bad.body.contains("The moment is not a time"));
+}
+
+#[tokio::test]
+async fn costs_have_bars_an_unknown_row_and_budgets_and_are_told_when_empty() {
+    let mut fake = Fake::default();
+    let page = get(&fake, "/costs").await.body;
+    assert!(page.contains("No build has been seen yet"));
+    fake.builds.push(build(3, "checkout"));
+    let page = get(&fake, "/costs?by=project").await.body;
+    assert!(page.contains("title=\"$2.00000000000000004\">$2.00<"));
+    assert!(page.contains("class=\"bar-sum\" x=\"0\" y=\"0\" width=\"1000\""));
+    assert!(page.contains("href=\"/history?project=checkout\""));
+    assert!(page.contains("data-budget=\"over\"") && page.contains("aria-current=\"page\">Costs"));
 }
 
 #[tokio::test]

@@ -47,6 +47,12 @@ impl Money {
         self.to_string().parse().unwrap_or(f64::MAX)
     }
 
+    /// This without that; none where that is more.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Option<Self> {
+        (self >= other).then(|| Self(self.0 - other.0))
+    }
+
     /// This and that; it stops at the largest amount that can be told.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use crate::calls::RouteStatus;
-use crate::{Build, Host, Timestamp};
+use crate::{Build, Host, Money, Timestamp};
 
 /// A page of builds, newest first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -161,6 +161,89 @@ pub struct PrivateServer {
     pub last_end_at: Option<Timestamp>,
 }
 
+/// What builds cost, added up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CostPage {
+    /// What each row stands for: `day`, `host`, `project`, `producer`, `phase`, `model` or `build`.
+    pub by: String,
+    /// Days from the newest; the others from the dearest.
+    pub rows: Vec<CostRow>,
+    /// There are more rows than these.
+    pub truncated: bool,
+    /// Of all builds that were asked for, also of those in no row; its `key` is null.
+    pub total: CostRow,
+}
+
+/// What some builds cost together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CostRow {
+    /// The day (UTC, on which the builds began), or the name or id; null where it is unknown.
+    pub key: Option<String>,
+    /// US dollars of the builds whose cost is known, with all digits; null when it is known of none.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>))]
+    pub cost_usd: Option<Money>,
+    /// The part of it that is an estimate.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>))]
+    pub estimated_usd: Option<Money>,
+    /// Builds.
+    pub builds: u64,
+    /// Those among them whose cost is unknown: they are in no sum.
+    pub unknown_builds: u64,
+}
+
+/// How much a project has spent of what it is meant to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BudgetStatus {
+    /// The project's name.
+    pub project: String,
+    /// `day` or `month` (UTC, by when builds began), or `build`.
+    pub per: String,
+    /// US dollars.
+    #[cfg_attr(feature = "openapi", schema(value_type = f64))]
+    pub limit_usd: Money,
+    /// Spent since `since`, or by the dearest build since then; null when nothing is known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>))]
+    pub spent_usd: Option<Money>,
+    /// Builds since then whose cost is unknown.
+    pub unknown_builds: u64,
+    /// Builds that began then or later count.
+    pub since: Timestamp,
+    /// The dearest of these builds; null when nothing is known.
+    pub build: Option<String>,
+    /// More is spent than the limit. Nothing is stopped by it.
+    pub over: bool,
+}
+
+/// All budgets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BudgetPage {
+    /// In the order of the settings.
+    pub budgets: Vec<BudgetStatus>,
+}
+
+/// Which costs are added up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CostFilter {
+    /// What a row stands for; `day` unless told.
+    pub by: Option<String>,
+    /// Builds begun at this time or later; as [`Timestamp::read`] reads it.
+    pub from: Option<String>,
+    /// Builds begun before this time.
+    pub to: Option<String>,
+    /// A host's name.
+    pub host: Option<String>,
+    /// A producer's name.
+    pub producer: Option<String>,
+    /// A project's name.
+    pub project: Option<String>,
+    /// Rows, 1 to 1000; 100 unless told.
+    pub limit: Option<u32>,
+}
+
 /// Which builds a listing shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildFilter {
@@ -170,8 +253,22 @@ pub struct BuildFilter {
     pub host: Option<String>,
     /// A producer's name.
     pub producer: Option<String>,
+    /// A project's name.
+    pub project: Option<String>,
+    /// A branch's name.
+    pub branch: Option<String>,
     /// Text in id, project, path, session, branch or detail.
     pub q: Option<String>,
+    /// Begun at this time or later; as [`Timestamp::read`] reads it.
+    pub from: Option<String>,
+    /// Begun before this time.
+    pub to: Option<String>,
+    /// Cost in US dollars, at least; builds whose cost is unknown are not among them.
+    pub cost_min: Option<String>,
+    /// The same, at most.
+    pub cost_max: Option<String>,
+    /// As they were then, in place of now.
+    pub at: Option<String>,
     /// Builds per page, 1 to 200; 50 unless told.
     pub limit: Option<u32>,
     /// `next` of the page before.

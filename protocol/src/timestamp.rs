@@ -25,6 +25,28 @@ const EARLIEST_MS: i64 = -62_167_219_200_000;
 const LATEST_MS: i64 = 253_402_207_199_999;
 
 impl Timestamp {
+    /// Reads what people and forms write: RFC 3339, and without an offset a date
+    /// (`2026-11-20`, its beginning) or a time to the minute or finer
+    /// (`2026-11-20T10:08`), which are UTC.
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub fn read(text: &str) -> Result<Self, BadTimestamp> {
+        let text = text.trim();
+        let is_date = text.len() == 10;
+        // `2026-11-20T10:08` to `2026-11-20T10:08:17.042`: nothing behind it tells an offset.
+        let is_local = (16..=29).contains(&text.len())
+            && text.get(16..).is_some_and(|rest| {
+                rest.chars()
+                    .all(|c| c.is_ascii_digit() || matches!(c, ':' | '.'))
+            });
+        match (is_date, is_local) {
+            (true, _) => format!("{text}T00:00:00Z").parse(),
+            (_, true) => format!("{text}Z").parse(),
+            _ => text.parse(),
+        }
+    }
+
     /// From milliseconds since the Unix epoch; beyond the years 0000 to 9999 it is clamped.
     #[must_use]
     pub fn from_millis(millis: i64) -> Self {
@@ -115,6 +137,34 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_form_sends_is_utc() {
+        for (text, expected) in [
+            ("2026-11-20", "2026-11-20T00:00:00.000Z"),
+            ("2026-11-20T10:08", "2026-11-20T10:08:00.000Z"),
+            ("2026-11-20T10:08:17", "2026-11-20T10:08:17.000Z"),
+            ("2026-11-20T10:08:17.042", "2026-11-20T10:08:17.042Z"),
+            ("2026-11-20T10:08:17.042Z", "2026-11-20T10:08:17.042Z"),
+            ("2026-11-20T11:08:17+01:00", "2026-11-20T10:08:17.000Z"),
+        ] {
+            assert_eq!(
+                Timestamp::read(text).unwrap().to_string(),
+                expected,
+                "{text}"
+            );
+        }
+        for bad in [
+            "",
+            "yesterday",
+            "2026-13-01",
+            "2026-11-20T25:00",
+            "2026-11-2é",
+            "10:08:17.042:.:.:.:.",
+        ] {
+            assert!(Timestamp::read(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn is_written_with_three_digits_and_z() {

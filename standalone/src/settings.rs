@@ -62,6 +62,8 @@ pub struct UpConfig {
     pub producers: agent::Custom,
     /// Age at which events are deleted.
     pub retention: Duration,
+    /// What projects are meant to spend.
+    pub budgets: Vec<aggregator::budgets::Budget>,
     /// The nats-server binary, if not to be searched.
     pub nats_server: Option<PathBuf>,
     /// Directory of the Postgres binaries, if not to be searched.
@@ -115,6 +117,10 @@ pub struct Settings {
     /// Directory with the Postgres server binaries [default: found]
     #[arg(long, env = "PHASELINE_POSTGRES_BIN", value_name = "DIR")]
     postgres_bin: Option<PathBuf>,
+    /// `[[budget]]` tables of the file.
+    #[arg(skip)]
+    #[serde(default)]
+    budget: Vec<aggregator::config::BudgetTable>,
     /// What is logged, e.g. info or warn,aggregator=debug [default: info]
     #[arg(long, env = "PHASELINE_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -159,6 +165,7 @@ impl Settings {
             prune: first(self.prune, file.prune),
             max_depth: first(self.max_depth, file.max_depth),
             retention: first(self.retention, file.retention),
+            budget: file.budget,
             nats_server: first(self.nats_server, file.nats_server),
             postgres_bin: first(self.postgres_bin, file.postgres_bin),
             log: first(self.log, file.log),
@@ -189,6 +196,7 @@ impl Settings {
             producers: check::producers(&self.producer, &prune)?,
             prune,
             retention: check::retention(self.retention)?,
+            budgets: check::budgets(&self.budget)?,
             nats_server: check::nats_server(self.nats_server)?,
             postgres_bin: check::postgres_bin(self.postgres_bin)?,
         };

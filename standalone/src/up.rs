@@ -311,6 +311,7 @@ fn aggregator_config(
         },
     );
     aggregator.retention = config.retention;
+    aggregator.budgets.clone_from(&config.budgets);
     aggregator.allowed_hosts.clone_from(&config.allowed_hosts);
     // A call to its port is about the host whose files are watched.
     aggregator.host.clone_from(&config.host);

@@ -76,6 +76,7 @@ impl Settings {
                     allowed_hosts,
                     host,
                     ingest_token,
+                    budgets: Vec::new(),
                 })
             }
             None if needs_database => {

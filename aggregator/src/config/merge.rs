@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::budget::{BudgetTable, EXPECTED_BUDGET, check_budgets};
 use super::{BadSetting, Settings};
+use crate::budgets::Budget;
 
 /// Keys are the flags' names with `_`; an unknown key is refused, as it would be a typing error.
 #[derive(Debug, Default, Deserialize)]
@@ -22,6 +24,8 @@ pub(super) struct FileSettings {
     retention: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
+    #[serde(default)]
+    budget: Vec<BudgetTable>,
 }
 
 impl FileSettings {
@@ -35,6 +39,15 @@ impl FileSettings {
         let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
         // `message` leaves out the quoted line, which may hold a password.
         toml::from_str(&text).map_err(|error| bad(error.message().to_owned()))
+    }
+
+    /// The budgets, which only the file can set.
+    pub(super) fn budgets(&self) -> Result<Vec<Budget>, BadSetting> {
+        check_budgets(&self.budget).map_err(|problem| BadSetting {
+            setting: "PHASELINE_CONFIG",
+            problem,
+            expected: EXPECTED_BUDGET.to_owned(),
+        })
     }
 
     /// What flags and variables say; where they say nothing, the file.

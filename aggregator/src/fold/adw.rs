@@ -24,6 +24,7 @@ use super::run::{EndedBy, Run, moment};
 use super::stream_json;
 use super::track::Track;
 use super::value::{name, names};
+pub(super) use words::phase_of_agent;
 
 /// As agents name it.
 pub(super) const PRODUCER: &str = "adw";

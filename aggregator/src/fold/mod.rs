@@ -8,6 +8,7 @@ mod adw;
 mod broadcast;
 mod conditions;
 mod context_foundry;
+pub(crate) mod costs;
 mod foundry_agents;
 pub(crate) mod joining;
 mod limits;

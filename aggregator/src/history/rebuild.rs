@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use protocol::{Build, Timestamp};
 
-use super::{Replay, replay, whole};
+use super::{Replay, Start, replay, whole};
+use crate::fold::costs;
 use crate::store::{
     BuildRow, DatabaseTarget, Moves, Rows, Store, StoredRun, TrackKey, WriterSession,
 };
 
-/// How often progress is told.
+/// How often progress is told, beginning at once.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// What a rebuild did.
@@ -57,10 +58,10 @@ pub async fn rebuild(database: &DatabaseTarget) -> anyhow::Result<Rebuilt> {
     let mut seq = session.newest_seq().await?;
     let mut rebuilt = Rebuilt::default();
     let tracks = store.all_tracks().await?;
-    let mut told = Instant::now();
+    let mut told: Option<Instant> = None;
     for (done, key) in tracks.iter().enumerate() {
-        if told.elapsed() >= TELL_EVERY {
-            told = Instant::now();
+        if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            told = Some(Instant::now());
             tracing::info!(done, of = tracks.len(), facts = rebuilt.facts, "rebuilding");
         }
         seq = track(&store, &session, key, seq, &mut rebuilt)
@@ -84,7 +85,7 @@ async fn track(
     if runs.is_empty() {
         return Ok(seq);
     }
-    let mut replay = replay(store, key, before, runs, None).await?;
+    let mut replay = replay(store, Start::of_runs(key, before, runs), None).await?;
     rebuilt.facts += replay.facts;
     let loaded = session.tracks(std::slice::from_ref(key)).await?.remove(key);
     if let Some(Ok(stored)) = &loaded {
@@ -128,7 +129,10 @@ fn compare(runs: &[StoredRun], replay: &mut Replay) -> Compared {
         if let Some(before) = before {
             build.alive_at = build.alive_at.max(before.build.alive_at);
         }
-        if before.is_some_and(|before| plain(&before.build) == plain(build)) {
+        let same = |before: &&&StoredRun| {
+            plain(&before.build) == plain(build) && before.costs == costs::parts(build)
+        };
+        if before.as_ref().is_some_and(same) {
             compared.same += 1;
         } else {
             let is_end = build.has_ended() && build.same_as.is_none();
@@ -182,6 +186,7 @@ async fn write(
                 seq: take(),
                 completed_seq: ends.then(&mut take),
                 body: serde_json::to_string(&plain(build))?,
+                costs: costs::stored(build),
             })
         })
         .collect::<serde_json::Result<Vec<_>>>()?;

@@ -81,6 +81,11 @@ impl Hub {
         *self.loaded.borrow()
     }
 
+    /// Everything that changes from now on.
+    pub(crate) fn news(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
     /// When a leader was last heard.
     pub(crate) fn beacon(&self) -> watch::Receiver<Option<Instant>> {
         self.beacon.subscribe()

@@ -20,7 +20,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub(crate) use change::{News, OutFrame, encode};
+pub(crate) use change::{Change, News, OutFrame, Subject, encode};
 pub(crate) use conflate::Conflator;
 pub(crate) use filter::Filter;
 pub(crate) use follow::follow;

@@ -44,49 +44,54 @@ WITH advanced AS (
     ON CONFLICT (host, producer, project_token) DO UPDATE SET fold = EXCLUDED.fold
 ), builds AS (
     INSERT INTO build (id, host, producer, project_token, project, path, run, session_id, state, branch, started_at,
-                       ended_at, alive_at, last_updated, cost_usd, opened_seq, seq, completed_seq, body)
+                       ended_at, alive_at, last_updated, cost_usd, opened_seq, seq, completed_seq, body, costs)
     SELECT id, host, producer, project_token, project, path, run, session_id, state, branch, started_at,
-           ended_at, alive_at, at, cost_usd::numeric, seq, seq, completed_seq, body::jsonb
+           ended_at, alive_at, at, cost_usd::numeric, seq, seq, completed_seq, body::jsonb, costs::jsonb
     FROM advanced, unnest($26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::int[],
             $33::text[], $34::text[], $35::text[], $36::timestamptz[], $37::timestamptz[], $38::timestamptz[],
-            $39::text[], $40::bigint[], $41::bigint[], $42::text[])
+            $39::text[], $40::bigint[], $41::bigint[], $42::text[], $43::text[])
          AS new (id, host, producer, project_token, project, path, run, session_id, state, branch, started_at,
-                 ended_at, alive_at, cost_usd, seq, completed_seq, body)
+                 ended_at, alive_at, cost_usd, seq, completed_seq, body, costs)
     ON CONFLICT (host, producer, project_token, run) DO UPDATE SET
         project = EXCLUDED.project, path = EXCLUDED.path, session_id = EXCLUDED.session_id, state = EXCLUDED.state,
         branch = EXCLUDED.branch, started_at = EXCLUDED.started_at, ended_at = EXCLUDED.ended_at,
         alive_at = EXCLUDED.alive_at, last_updated = EXCLUDED.last_updated, cost_usd = EXCLUDED.cost_usd,
-        seq = EXCLUDED.seq, body = EXCLUDED.body,
+        seq = EXCLUDED.seq, body = EXCLUDED.body, costs = EXCLUDED.costs,
         completed_seq = CASE WHEN EXCLUDED.ended_at IS NULL THEN NULL
                              ELSE COALESCE(EXCLUDED.completed_seq, build.completed_seq) END
 )";
 
-/// What most batches have not: signs of life alone, and hosts. Left out where
+/// What most batches have not: signs of life alone, and hosts (each change of one is kept). Left out where
 /// there is none, because even an update of nothing is set up.
 const QUIET_PARTS: &str = "
 , alive AS (
     UPDATE build SET alive_at = new.alive_at
-    FROM advanced, unnest($43::text[], $44::timestamptz[]) AS new (id, alive_at)
+    FROM advanced, unnest($44::text[], $45::timestamptz[]) AS new (id, alive_at)
     WHERE build.id = new.id AND build.ended_at IS NULL AND (build.alive_at IS NULL OR build.alive_at < new.alive_at)
 ), hosts AS (
     INSERT INTO host (name, state, agent, last_seen_at, last_updated, seq, body)
     SELECT name, state, agent, CASE WHEN seen THEN at END, at, seq, body::jsonb
-    FROM advanced, unnest($45::text[], $46::text[], $47::text[], $48::bool[], $49::bigint[], $50::text[])
+    FROM advanced, unnest($46::text[], $47::text[], $48::text[], $49::bool[], $50::bigint[], $51::text[])
          AS new (name, state, agent, seen, seq, body)
     ON CONFLICT (name) DO UPDATE SET state = EXCLUDED.state, agent = EXCLUDED.agent, seq = EXCLUDED.seq,
         last_updated = EXCLUDED.last_updated, last_seen_at = COALESCE(EXCLUDED.last_seen_at, host.last_seen_at),
         body = EXCLUDED.body
+), past AS (
+    INSERT INTO host_past (name, seq, at, last_seen_at, body)
+    SELECT new.name, new.seq, at, CASE WHEN seen THEN at ELSE host.last_seen_at END, new.body::jsonb
+    FROM advanced, unnest($46::text[], $49::bool[], $50::bigint[], $51::text[]) AS new (name, seen, seq, body)
+    LEFT JOIN host ON host.name = new.name
 )";
 
 const ANSWER: &str = "
 SELECT at, (SELECT count(*) FROM events) AS inserted FROM advanced";
 
-/// The statement of a batch without signs of life and hosts: $1 to $42.
+/// The statement of a batch without signs of life and hosts: $1 to $43.
 pub(super) fn commit_builds() -> String {
     format!("{BATCH}{ANSWER}")
 }
 
-/// The statement of any batch: $1 to $50.
+/// The statement of any batch: $1 to $51.
 pub(super) fn commit_all() -> String {
     format!("{BATCH}{QUIET_PARTS}{ANSWER}")
 }
@@ -162,7 +167,7 @@ columns! {
 }
 
 columns! {
-    /// Of [`BATCH`], $26 to $42.
+    /// Of [`BATCH`], $26 to $43.
     BuildColumns from BuildRow<'a> as row {
         id: &'a str = row.build.id.as_str(),
         host: &'a str = row.build.host.as_str(),
@@ -181,11 +186,12 @@ columns! {
         seq: i64 = row.seq,
         completed_seq: Option<i64> = row.completed_seq,
         body: &'a str = row.body.as_str(),
+        costs: Option<&'a str> = row.costs.as_deref(),
     }
 }
 
 columns! {
-    /// Of [`MOVE_ALIVE`], and of [`QUIET_PARTS`], $43 and $44.
+    /// Of [`MOVE_ALIVE`], and of [`QUIET_PARTS`], $44 and $45.
     AliveColumns from (&'a str, Timestamp) as row {
         id: &'a str = row.0,
         alive_at: SystemTime = row.1.to_system_time(),
@@ -193,7 +199,7 @@ columns! {
 }
 
 columns! {
-    /// Of [`QUIET_PARTS`], $45 to $50.
+    /// Of [`QUIET_PARTS`], $46 to $51.
     HostColumns from HostRow<'a> as row {
         name: &'a str = row.name,
         state: &'static str = row.state,

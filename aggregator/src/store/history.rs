@@ -9,6 +9,7 @@ use super::fold_state::TrackKey;
 use super::rows::{self, BUILD_COLUMNS};
 use super::session::WriterSession;
 use super::{CommitError, Committed, Rows, Store, StoreError};
+use crate::fold::costs::Part;
 use crate::fold::{Fact, TimerFact};
 
 /// Facts that are read at once.
@@ -36,6 +37,8 @@ pub(crate) struct StoredRun {
     pub(crate) build: Build,
     /// Whether its end was given a seq.
     pub(crate) completed: bool,
+    /// The parts of its cost.
+    pub(crate) costs: Option<Vec<Part>>,
     /// All its events are there; false when retention took the first.
     pub(crate) whole: bool,
 }
@@ -106,7 +109,7 @@ impl Store {
         let query = client
             .prepare_cached(&format!(
                 "SELECT {BUILD_COLUMNS},
-                    COALESCE((SELECT min(committed_at) FROM event WHERE build_id = build.id) = opened_at, false) AS whole
+                    costs::text AS costs, COALESCE((SELECT min(committed_at) FROM event WHERE build_id = build.id) = opened_at, false) AS whole
                  FROM build WHERE host = $1 AND producer = $2 AND project_token = $3 ORDER BY run"
             ))
             .await?;
@@ -118,11 +121,18 @@ impl Store {
             Ok(StoredRun {
                 build: rows::build(row)?,
                 completed: rows::completed_seq(row)?.is_some(),
+                costs: costs(row)?,
                 whole: row.try_get("whole")?,
             })
         };
         found.iter().map(run).collect()
     }
+}
+
+/// What cannot be read is as good as none: it is made anew.
+fn costs(row: &Row) -> Result<Option<Vec<Part>>, StoreError> {
+    let text: Option<&str> = row.try_get("costs")?;
+    Ok(text.and_then(|text| serde_json::from_str(text).ok()))
 }
 
 fn stored_fact(row: &Row) -> Result<StoredFact, StoreError> {
@@ -192,6 +202,12 @@ impl WriterSession {
         client
             .execute("DELETE FROM build WHERE id = ANY($1)", &[&moves.gone])
             .await?;
+        // They hold what the older fold remembered. The next full hour brings new ones.
+        for ids in [&moves.builds, &moves.gone] {
+            client
+                .execute("DELETE FROM snapshot WHERE build_id = ANY($1)", &[ids])
+                .await?;
+        }
         let committed = self.commit(rows, expected, next).await?;
         client.execute(OPENED, &[&moves.builds]).await?;
         Ok(committed)

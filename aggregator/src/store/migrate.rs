@@ -28,6 +28,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "exact_cost",
         sql: include_str!("../../migrations/0002_exact_cost.sql"),
     },
+    Migration {
+        number: 4,
+        name: "history_and_costs",
+        sql: include_str!("../../migrations/0004_history_and_costs.sql"),
+    },
 ];
 
 const LEDGER: &str = "

@@ -3,9 +3,14 @@
 //! which also holds the lock that makes it the one.
 
 mod columns;
+mod costs;
 mod dead_letter;
+mod filter;
 mod fold_state;
 mod history;
+mod host_past;
+mod hourly;
+mod listing;
 mod migrate;
 mod read;
 mod retention;
@@ -22,8 +27,10 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
 pub(crate) use dead_letter::DeadMessage;
+pub(crate) use filter::Filter;
 pub(crate) use fold_state::{LoadedTrack, SessionTrack, TrackKey};
 pub(crate) use history::{Moves, StoredRun};
+pub(crate) use hourly::Base;
 pub(crate) use read::ReadError;
 pub(crate) use session::WriterSession;
 pub(crate) use snapshot::{Changes, MAX_SNAPSHOT_BUILDS};

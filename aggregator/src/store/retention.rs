@@ -14,15 +14,29 @@ DELETE FROM event WHERE id IN (
 const DEAD_LETTERS: &str = "
 DELETE FROM dead_letter WHERE id IN (
     SELECT id FROM dead_letter WHERE received_at < now() - make_interval(secs => $1) ORDER BY received_at LIMIT $2)";
+// A minute earlier than events: an event behind one may have been committed at its time.
+const SNAPSHOTS: &str = "
+DELETE FROM snapshot WHERE (build_id, hour) IN (
+    SELECT build_id, hour FROM snapshot WHERE taken_at < now() - make_interval(secs => $1::float8 - 60) ORDER BY taken_at LIMIT $2)";
+// The newest that is too old tells how the host was when the rest begins.
+const HOSTS: &str = "
+DELETE FROM host_past WHERE (name, seq) IN (
+    SELECT name, seq FROM host_past old WHERE at < now() - make_interval(secs => $1) AND EXISTS (
+        SELECT 1 FROM host_past WHERE name = old.name AND seq > old.seq AND at < now() - make_interval(secs => $1))
+    ORDER BY at LIMIT $2)";
 
 impl Store {
-    /// Deletes one batch of events and dead letters older than `age`; answers
-    /// how many rows went. Call again while it is not 0.
+    /// Deletes one batch of events, dead letters, snapshots and hosts' changes older than
+    /// `age`; answers how many rows went. Call again while it is not 0.
     pub(crate) async fn retire(&self, age: Duration) -> Result<u64, StoreError> {
         let client = self.client().await?;
         let seconds = age.as_secs_f64();
-        let mut deleted = 0;
-        for statement in [EVENTS, DEAD_LETTERS] {
+        // First: a snapshot without the events behind it would tell of a past that never was.
+        let mut deleted = client.execute(SNAPSHOTS, &[&seconds, &BATCH]).await?;
+        if deleted > 0 {
+            return Ok(deleted);
+        }
+        for statement in [EVENTS, DEAD_LETTERS, HOSTS] {
             deleted += client.execute(statement, &[&seconds, &BATCH]).await?;
         }
         Ok(deleted)

@@ -36,8 +36,14 @@ pub(super) fn count(row: &Row, column: &str) -> Result<u64, StoreError> {
     u64::try_from(value).map_err(|_| StoreError::Row(format!("{column} is {value}")))
 }
 
+/// A build as of its last change.
+pub(super) fn body(row: &Row) -> Result<Build, StoreError> {
+    let Json(build): Json<Build> = row.try_get("body")?;
+    Ok(build)
+}
+
 pub(super) fn build(row: &Row) -> Result<Build, StoreError> {
-    let Json(mut build): Json<Build> = row.try_get("body")?;
+    let mut build = body(row)?;
     build.seq = count(row, "seq")?;
     build.last_updated = time(row, "last_updated")?;
     if let Some(alive_at) = optional_time(row, "alive_at")? {

@@ -60,6 +60,8 @@ pub(crate) struct BuildRow<'a> {
     /// Only when it ended just now.
     pub(crate) completed_seq: Option<i64>,
     pub(crate) body: String,
+    /// The parts of its cost as JSON; none while that is unknown.
+    pub(crate) costs: Option<String>,
 }
 
 /// A host whose state changed.

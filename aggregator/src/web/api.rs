@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::Uri;
+use axum::response::{IntoResponse as _, Response};
 use protocol::page::{AlertPage, BuildFilter, BuildPage, EventPage, HostPage};
 use protocol::{Build, Host};
 use serde_json::value::RawValue;
@@ -33,27 +34,52 @@ type PathText = Result<Path<String>, PathRejection>;
         ("state" = Option<String>, Query, description = "queued, running, waiting, stalled, completed, failed, cancelled or unknown"),
         ("host" = Option<String>, Query, description = "Name of the host"),
         ("producer" = Option<String>, Query, description = "Name of the producer, e.g. context-foundry"),
+        ("project" = Option<String>, Query, description = "Name of the project"),
+        ("branch" = Option<String>, Query, description = "Name of the branch"),
         ("q" = Option<String>, Query, description = "Text in id, project, path, session, branch or detail"),
+        ("from" = Option<String>, Query, description = "Begun at this time or later: RFC 3339, or a UTC date"),
+        ("to" = Option<String>, Query, description = "Begun before this time"),
+        ("cost_min" = Option<String>, Query, description = "US dollars, at least; builds whose cost is unknown are left out"),
+        ("cost_max" = Option<String>, Query, description = "US dollars, at most; builds whose cost is unknown are left out"),
+        ("at" = Option<String>, Query, description = "RFC 3339 time: the builds as they were when everything committed by then was known, their `seq` null; a page may be shorter than asked for although `next` is not null. A time to come is now"),
         ("limit" = Option<u32>, Query, description = "Builds in the answer, 1 to 200; 50 unless told"),
         ("cursor" = Option<String>, Query, description = "`next` of the answer before"),
     ),
     responses(
         (status = 200, description = "A page of builds", body = BuildPage),
         (status = 400, description = "A parameter cannot be used", body = ErrorBody),
+        (status = 410, description = "The events that tell how it was then are past retention", body = ErrorBody),
         (status = 503, description = "The database cannot be reached", body = ErrorBody),
     ),
 )]
-pub(super) async fn builds(State(app): State<App>, uri: Uri) -> Answer<BuildPage> {
-    let params = Params::read(&uri, &["state", "host", "producer", "q", "limit", "cursor"])?;
+pub(super) async fn builds(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+    let known = [
+        "state", "host", "producer", "project", "branch", "q", "from", "to", "cost_min",
+        "cost_max", "at", "limit", "cursor",
+    ];
+    let params = Params::read(&uri, &known)?;
     let filter = BuildFilter {
         state: params.text("state"),
         host: params.text("host"),
         producer: params.text("producer"),
+        project: params.text("project"),
+        branch: params.text("branch"),
         q: params.text("q"),
+        from: params.text("from"),
+        to: params.text("to"),
+        cost_min: params.text("cost_min"),
+        cost_max: params.text("cost_max"),
+        at: params.text("at"),
         limit: params.number("limit", 1..=MAX_BUILDS)?,
         cursor: params.text("cursor"),
     };
-    Ok(Json(app.ask(app.store.builds(&filter)).await?))
+    let is_past = filter.at.is_some();
+    let page = app.builds(&filter).await?;
+    if !is_past {
+        return Ok(Json(page).into_response());
+    }
+    let builds: Vec<Members> = page.builds.iter().map(past_members).collect();
+    Ok(Json(json!({ "builds": builds, "next": page.next })).into_response())
 }
 
 /// One build as it is now, or as it was.
@@ -78,12 +104,7 @@ pub(super) async fn build(State(app): State<App>, id: PathText, uri: Uri) -> Ans
     };
     let id = build_id(id)?;
     match app.ask(history::build_at(&app.store, &id, at)).await? {
-        Moment::Was(build) => {
-            let mut build = members(&build);
-            // A moment has no place in the order of changes.
-            build.insert("seq".to_owned(), RawValue::NULL.to_owned());
-            Ok(Json(build))
-        }
+        Moment::Was(build) => Ok(Json(past_members(&build))),
         Moment::NoBuild => Err(ApiError::build_not_found()),
         Moment::NotYet => Err(ApiError::not_yet()),
         Moment::Forgotten => Err(ApiError::forgotten()),
@@ -98,6 +119,13 @@ fn members(build: &Build) -> Members {
     serde_json::to_string(build)
         .and_then(|text| serde_json::from_str(&text))
         .unwrap_or_default()
+}
+
+/// A build at a moment, which has no place in the order of changes.
+fn past_members(build: &Build) -> Members {
+    let mut build = members(build);
+    build.insert("seq".to_owned(), RawValue::NULL.to_owned());
+    build
 }
 
 /// What was observed of a build, oldest first.
@@ -141,34 +169,50 @@ pub(super) async fn logs(State(app): State<App>, id: PathText, uri: Uri) -> Answ
 /// All hosts that were ever heard of, by name.
 #[utoipa::path(
     get, path = "/api/v1/hosts", tag = "hosts",
+    params(("at" = Option<String>, Query, description = "RFC 3339 time: the hosts as their last change before it left them; `last_seen_at` of one that was up is null, and figures are those of that change")),
     responses(
         (status = 200, description = "The hosts", body = HostPage),
+        (status = 400, description = "A parameter cannot be used", body = ErrorBody),
+        (status = 410, description = "How it was then is past retention", body = ErrorBody),
         (status = 503, description = "The database cannot be reached", body = ErrorBody),
     ),
 )]
 pub(super) async fn hosts(State(app): State<App>, uri: Uri) -> Answer<HostPage> {
-    Params::read(&uri, &[])?;
-    let hosts = app.ask(app.store.hosts()).await?;
+    let at = Params::read(&uri, &["at"])?.moment("at")?;
+    let hosts = match app.past(at)? {
+        Some(at) => app.ask(app.store.hosts_at(at, None)).await?,
+        None => app.ask(app.store.hosts()).await?,
+    };
     Ok(Json(HostPage { hosts }))
 }
 
 /// One host.
 #[utoipa::path(
     get, path = "/api/v1/hosts/{host}", tag = "hosts",
-    params(("host" = String, Path, description = "Name of the host")),
+    params(
+        ("host" = String, Path, description = "Name of the host"),
+        ("at" = Option<String>, Query, description = "RFC 3339 time: the host as it was"),
+    ),
     responses(
         (status = 200, description = "The host", body = Host),
-        (status = 404, description = "No such host was ever heard of", body = ErrorBody),
+        (status = 400, description = "A parameter cannot be used", body = ErrorBody),
+        (status = 404, description = "No such host was ever heard of, or not by then", body = ErrorBody),
+        (status = 410, description = "How it was then is past retention", body = ErrorBody),
         (status = 503, description = "The database cannot be reached", body = ErrorBody),
     ),
 )]
 pub(super) async fn host(State(app): State<App>, name: PathText, uri: Uri) -> Answer<Host> {
-    Params::read(&uri, &[])?;
+    let at = Params::read(&uri, &["at"])?.moment("at")?;
     let Ok(Path(name)) = name else {
         return Err(ApiError::host_not_found());
     };
-    let host = app.ask(app.store.host(&name)).await?;
-    host.map(Json).ok_or_else(ApiError::host_not_found)
+    let now = app.ask(app.store.host(&name)).await?;
+    let now = now.ok_or_else(ApiError::host_not_found)?;
+    let Some(at) = app.past(at)? else {
+        return Ok(Json(now));
+    };
+    let then = app.ask(app.store.hosts_at(at, Some(&name))).await?.pop();
+    then.map(Json).ok_or_else(ApiError::host_not_yet)
 }
 
 /// What is wrong with the servers behind this one, or was.

@@ -4,6 +4,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use protocol::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -67,6 +68,24 @@ impl ApiError {
             StatusCode::GONE,
             "past_retention",
             "The events that tell how this build was are past retention.",
+        )
+    }
+
+    pub(crate) fn before_retention(oldest: Timestamp) -> Self {
+        Self::new(
+            StatusCode::GONE,
+            "past_retention",
+            format!(
+                "What was before {oldest} is past retention: the events that tell are deleted."
+            ),
+        )
+    }
+
+    pub(crate) fn host_not_yet() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_yet",
+            "This host had not been heard of at that time.",
         )
     }
 

@@ -2,6 +2,7 @@
 //! Reads only: nothing here changes a build.
 
 mod api;
+mod costs;
 mod error;
 mod guard;
 mod health;
@@ -9,6 +10,7 @@ mod healthcheck;
 mod openapi;
 mod origin;
 mod pages;
+mod past;
 mod query;
 mod router;
 mod stream;
@@ -22,6 +24,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::budgets::Budget;
 use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -53,6 +56,9 @@ pub(crate) struct App {
     pub(crate) stop: CancellationToken,
     /// What producers that send have sent.
     pub(crate) calls: Arc<ingest::Status>,
+    /// Age at which events are deleted.
+    pub(crate) retention: Duration,
+    pub(crate) budgets: Arc<[Budget]>,
     streams: Arc<Semaphore>,
 }
 
@@ -74,6 +80,8 @@ impl App {
             tasks: TaskTracker::new(),
             stop,
             calls: Arc::default(),
+            retention: Duration::MAX,
+            budgets: Arc::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         }
     }

@@ -7,7 +7,7 @@ use utoipa::openapi::OpenApi as Document;
 
 use super::error::{ApiError, ErrorBody};
 use super::query::Params;
-use super::{api, health, stream};
+use super::{api, costs, health, stream};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,11 +18,13 @@ use super::{api, health, stream};
     ),
     paths(
         api::builds, api::build, api::events, api::hosts, api::host, api::alerts,
+        costs::costs, costs::budgets,
         stream::upgrade, health::live, health::ready, health::metrics, document,
     ),
     components(schemas(ErrorBody)),
     tags(
         (name = "builds", description = "Runs of producers"),
+        (name = "costs", description = "What builds cost"),
         (name = "hosts", description = "Machines with an agent"),
         (name = "stream", description = "Changes as they happen"),
         (name = "operation", description = "For those who run it"),

@@ -1,12 +1,16 @@
 //! The dashboard's data: the live view from memory, so that the pages come
 //! also while Postgres is away; lists and history from Postgres.
 
-use dashboard::{ListError, Overview, Source, Unavailable};
-use protocol::page::{BuildFilter, BuildPage, DeadLetter, EventPage, Readiness};
-use protocol::{Build, Calls, Host};
+use dashboard::{ListError, Overview, Past, Source, Unavailable};
+use protocol::page::{
+    BudgetStatus, BuildFilter, BuildPage, CostFilter, CostPage, DeadLetter, EventPage, Readiness,
+};
+use protocol::{Build, Calls, Host, Timestamp};
 
 use super::App;
 use super::error::ApiError;
+use crate::budgets;
+use crate::history::{self, Moment};
 use crate::live;
 
 /// What the pages read from.
@@ -24,6 +28,14 @@ impl Pages {
 /// The cause has been logged where the error was made.
 fn unavailable(_: ApiError) -> Unavailable {
     Unavailable
+}
+
+fn list_error(error: ApiError) -> ListError {
+    if error.status.is_client_error() {
+        ListError::BadFilter(error.message)
+    } else {
+        ListError::Unavailable
+    }
 }
 
 impl Source for Pages {
@@ -64,16 +76,38 @@ impl Source for Pages {
     }
 
     async fn builds(&self, filter: &BuildFilter) -> Result<BuildPage, ListError> {
-        self.app
-            .ask(self.app.store.builds(filter))
-            .await
-            .map_err(|error| {
-                if error.status.is_client_error() {
-                    ListError::BadFilter(error.message)
-                } else {
-                    ListError::Unavailable
-                }
-            })
+        self.app.builds(filter).await.map_err(list_error)
+    }
+
+    async fn build_at(&self, id: &str, at: Timestamp) -> Result<Past<Build>, ListError> {
+        let Some(at) = self.app.past(Some(at)).map_err(list_error)? else {
+            return Ok(Past::Now);
+        };
+        let asked = self.app.ask(history::build_at(&self.app.store, id, at));
+        match asked.await.map_err(list_error)? {
+            Moment::Was(build) => Ok(Past::Was(*build)),
+            Moment::NotYet => Ok(Past::NotYet),
+            Moment::NoBuild => Ok(Past::Never),
+            Moment::Forgotten => Err(list_error(ApiError::forgotten())),
+        }
+    }
+
+    async fn hosts_at(&self, at: Timestamp) -> Result<Past<Vec<Host>>, ListError> {
+        let Some(at) = self.app.past(Some(at)).map_err(list_error)? else {
+            return Ok(Past::Now);
+        };
+        let asked = self.app.ask(self.app.store.hosts_at(at, None));
+        asked.await.map(Past::Was).map_err(list_error)
+    }
+
+    async fn costs(&self, filter: &CostFilter) -> Result<CostPage, ListError> {
+        let asked = self.app.ask(self.app.store.costs(filter));
+        asked.await.map_err(list_error)
+    }
+
+    async fn budgets(&self) -> Result<Vec<BudgetStatus>, Unavailable> {
+        let asked = budgets::all(&self.app.store, &self.app.budgets);
+        self.app.ask(asked).await.map_err(unavailable)
     }
 
     async fn hosts(&self) -> Result<Vec<Host>, Unavailable> {

@@ -75,7 +75,7 @@ impl Params {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        match text.parse() {
+        match Timestamp::read(&text) {
             Ok(at) => Ok(Some(at)),
             Err(_) => Err(bad(format!(
                 "{name} must be an RFC 3339 time such as 2026-11-20T10:08:17.042Z."

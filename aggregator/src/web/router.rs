@@ -8,7 +8,7 @@ use tower_http::compression::CompressionLayer;
 
 use super::error::ApiError;
 use super::pages::Pages;
-use super::{App, api, guard, health, openapi, stream};
+use super::{App, api, costs, guard, health, openapi, stream};
 
 /// Everything that is served, with the checks and headers around it.
 /// `taking` has the routes of producers that send, which have bodies and rules of their own.
@@ -21,6 +21,8 @@ pub(crate) fn router(app: App, taking: Router) -> Router {
         .route("/hosts", get(api::hosts))
         .route("/hosts/{host}", get(api::host))
         .route("/alerts", get(api::alerts))
+        .route("/costs", get(costs::costs))
+        .route("/budgets", get(costs::budgets))
         .route("/openapi.json", get(openapi::document))
         .layer(from_fn(guard::timeout))
         .route("/stream", get(stream::upgrade))

@@ -280,9 +280,11 @@ async fn what_is_described_is_what_there_is() {
         paths,
         [
             "/api/v1/alerts",
+            "/api/v1/budgets",
             "/api/v1/builds",
             "/api/v1/builds/{id}",
             "/api/v1/builds/{id}/events",
+            "/api/v1/costs",
             "/api/v1/hosts",
             "/api/v1/hosts/{host}",
             "/api/v1/openapi.json",

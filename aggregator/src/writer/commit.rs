@@ -5,6 +5,7 @@
 use protocol::Host;
 
 use super::batch::{Change, Plan};
+use crate::fold::costs;
 use crate::store::{BuildRow, HostRow, Rows, TrackKey};
 
 /// A host that changed. `seq` and `last_updated` are filled in at the commit.
@@ -92,6 +93,7 @@ pub(crate) fn rows<'a>(
                 completed_seq: seqs.end,
                 // Not by way of a `Value`, where an amount of money is a double.
                 body: text(serde_json::to_string(&change.build))?,
+                costs: costs::stored(&change.build),
             })
         });
     let hosts = hosts.iter().zip(&numbers.hosts).map(|(change, seq)| {

@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{About, Alerts};
+use crate::history;
 use crate::live::OwnFrames;
 use crate::metrics::Metrics;
 use crate::nats::Nats;
@@ -205,6 +206,7 @@ async fn lead(
         parts.retention,
         parts.metrics.clone(),
     ));
+    tasks.spawn(history::keep_taking(parts.store.clone(), parts.retention));
     let mut backoff = FIRST_BACKOFF;
     loop {
         match leader.consume(stop).await {

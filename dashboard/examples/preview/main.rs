@@ -6,6 +6,7 @@
 mod api;
 mod invented;
 mod metrics;
+mod money;
 mod world;
 
 use std::io::Write as _;

@@ -3,15 +3,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dashboard::{ListError, Overview, Source, Unavailable};
+use dashboard::{ListError, Overview, Past, Source, Unavailable};
 use protocol::page::{
-    BuildFilter, BuildPage, DeadLetter, EventPage, Readiness, RouteStatus, StoredEvent,
+    BudgetStatus, BuildFilter, BuildPage, CostFilter, CostPage, DeadLetter, EventPage, Readiness,
+    RouteStatus, StoredEvent,
 };
 use protocol::{Build, BuildState, Calls, Host, PhaseState, RunnerStatus, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
 use crate::invented::Scene;
+use crate::money;
 
 /// Frames kept for a slow reader of a preview.
 const FRAMES: usize = 256;
@@ -236,6 +238,23 @@ impl Source for World {
                 && filter.q.as_deref().is_none_or(|q| b.project.contains(q))
         });
         Ok(BuildPage { builds, next: None })
+    }
+
+    async fn build_at(&self, id: &str, _at: Timestamp) -> Result<Past<Build>, ListError> {
+        Ok(self.build(id).await?.map_or(Past::Never, Past::Was))
+    }
+
+    async fn hosts_at(&self, _at: Timestamp) -> Result<Past<Vec<Host>>, ListError> {
+        Ok(Past::Was(self.hosts().await?))
+    }
+
+    async fn costs(&self, filter: &CostFilter) -> Result<CostPage, ListError> {
+        let by = filter.by.as_deref().unwrap_or("day");
+        Ok(money::costs(by, &self.lock().builds))
+    }
+
+    async fn budgets(&self) -> Result<Vec<BudgetStatus>, Unavailable> {
+        Ok(money::budgets(&self.lock().builds, now()))
     }
 
     async fn hosts(&self) -> Result<Vec<Host>, Unavailable> {

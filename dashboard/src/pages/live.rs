@@ -1,11 +1,13 @@
 //! `/`: all builds of all hosts, grouped, most urgent first.
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use protocol::{Build, BuildState, HostState};
 
+use super::past::{self, At};
 use super::{Shell, error, page};
 use crate::format::DAY_MS;
 use crate::source::{Overview, Source};
@@ -44,7 +46,16 @@ struct Stats {
     hosts: usize,
 }
 
-pub(crate) async fn show<S: Source>(State(source): State<S>) -> Response {
+pub(crate) async fn show<S: Source>(
+    State(source): State<S>,
+    at: Result<Query<At>, QueryRejection>,
+) -> Response {
+    match at.map(|Query(at)| at).unwrap_or_default().read() {
+        Ok(None) => {}
+        // The list of a moment is that of the history.
+        Ok(Some(at)) => return past::to_now(&past::href("/history", at)),
+        Err(page) => return page,
+    }
     let Ok(overview) = source.overview().await else {
         return error::unavailable();
     };

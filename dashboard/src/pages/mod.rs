@@ -2,10 +2,12 @@
 //! handler that fills it.
 
 mod build;
+mod costs;
 mod error;
 mod history;
 mod hosts;
 mod live;
+pub(crate) mod past;
 mod system;
 
 use askama::Template;
@@ -24,6 +26,7 @@ pub(crate) fn routes<S: Source>(source: S) -> Router {
         .route("/", get(live::show::<S>))
         .route("/builds/{id}", get(build::show::<S>))
         .route("/history", get(history::show::<S>))
+        .route("/costs", get(costs::show::<S>))
         .route("/hosts", get(hosts::list::<S>))
         .route("/hosts/{host}", get(hosts::show::<S>))
         .route("/system", get(system::show::<S>))
@@ -37,7 +40,7 @@ pub(crate) fn routes<S: Source>(source: S) -> Router {
 pub(crate) struct Shell {
     /// In the browser's tab.
     pub(crate) title: String,
-    /// Which tab is the current one: `live`, `history`, `hosts`, `system`, or none.
+    /// Which tab is the current one: `live`, `history`, `costs`, `hosts`, `system`, or none.
     pub(crate) tab: &'static str,
     /// Where the static files are.
     pub(crate) assets: &'static str,
@@ -47,6 +50,8 @@ pub(crate) struct Shell {
     pub(crate) now_ms: i64,
     /// What was searched for.
     pub(crate) q: String,
+    /// Of which moment it is; none for now.
+    pub(crate) past: Option<past::PastBar>,
 }
 
 impl Shell {
@@ -58,6 +63,7 @@ impl Shell {
             seq: 0,
             now_ms: now.as_millis(),
             q: String::new(),
+            past: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use protocol::{Build, Host, HostState, RootState, RootStatus, Timestamp};
 
 use super::link;
 use super::stamp::Stamp;
+use crate::pages::past;
 use crate::{format, text};
 
 /// What helps when an agent is not heard.
@@ -88,6 +89,13 @@ impl HostView {
 }
 
 impl HostView {
+    /// The host of a moment: it leads to itself as it was then.
+    pub(crate) fn at(mut self, at: Timestamp) -> Self {
+        self.href = past::href(&self.href, at);
+        self.since = self.since.map(Stamp::still);
+        self
+    }
+
     /// Its roots, each with the host's name.
     pub(crate) fn named_roots(&self) -> impl Iterator<Item = RootView> {
         self.roots.iter().map(|root| RootView {

@@ -23,6 +23,18 @@ pub(crate) fn query(text: &str) -> String {
     out
 }
 
+/// An address with those of the parameters that have a value.
+pub(crate) fn with_query(path: &str, pairs: &[(&str, Option<&str>)]) -> String {
+    let told: Vec<String> = pairs
+        .iter()
+        .filter_map(|(name, value)| value.map(|value| format!("{name}={}", query(value))))
+        .collect();
+    if told.is_empty() {
+        return path.to_owned();
+    }
+    format!("{path}?{}", told.join("&"))
+}
+
 /// The page of a host.
 pub(crate) fn host(name: &str) -> String {
     format!("/hosts/{}", host_segment(name))

@@ -10,6 +10,7 @@ use super::stamp::Stamp;
 use super::step::{self, Step};
 use super::timeline::{Lane, Timeline};
 use super::{Moment, is_dormant, link, row};
+use crate::pages::past;
 use crate::{format, text};
 
 /// The panel.
@@ -99,6 +100,14 @@ impl Panel {
             fields: facts::object(&build.fields),
             events,
         }
+    }
+
+    /// The panel of a moment: it leads to the host as it was then.
+    pub(crate) fn at(mut self, at: Timestamp) -> Self {
+        self.host_href = past::href(&self.host_href, at);
+        self.updated = self.updated.still();
+        self.elapsed = self.elapsed.still();
+        self
     }
 
     /// The panel that the script clones: labels without data.

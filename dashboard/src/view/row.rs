@@ -1,10 +1,11 @@
 //! A build as a row of a list.
 
-use protocol::Build;
+use protocol::{Build, Timestamp};
 
 use super::stamp::Stamp;
 use super::track::{self, Cell};
 use super::{Moment, is_dormant, link};
+use crate::pages::past;
 use crate::{format, text};
 
 /// A row.
@@ -58,6 +59,14 @@ impl Row {
             cost: cost(build),
             age: age(build, moment),
         }
+    }
+
+    /// The row of a moment: it leads to the build as it was then.
+    pub(crate) fn at(mut self, at: Timestamp) -> Self {
+        self.href = past::href(&self.href, at);
+        self.elapsed = self.elapsed.still();
+        self.age = self.age.still();
+        self
     }
 
     /// The row that the script clones: no data at all.

@@ -99,6 +99,11 @@ impl Stamp {
         }
     }
 
+    /// The same, standing still: a moment has no clock that goes on.
+    pub(crate) fn still(self) -> Self {
+        Self { tick: "", ..self }
+    }
+
     fn at(time: Timestamp) -> Self {
         Self {
             datetime: time.to_string(),

@@ -1,8 +1,9 @@
 //! A source of values, a plain HTTP client, and a reader of tags.
 
-use dashboard::{ListError, Overview, Source, Unavailable};
+use dashboard::{ListError, Overview, Past, Source, Unavailable};
 use protocol::page::{
-    BuildFilter, BuildPage, DeadLetter, EventPage, Readiness, RouteStatus, StoredEvent,
+    BudgetStatus, BuildFilter, BuildPage, CostFilter, CostPage, CostRow, DeadLetter, EventPage,
+    Readiness, RouteStatus, StoredEvent,
 };
 use protocol::{Build, Calls, Host, RunnerStatus, Timestamp};
 use serde_json::{Map, Value, json};
@@ -239,6 +240,49 @@ impl Source for Fake {
             next: Some("a&b\"".to_owned()),
         };
         Ok(self.have(page)?)
+    }
+
+    async fn build_at(&self, id: &str, _at: Timestamp) -> Result<Past<Build>, ListError> {
+        let build = self.builds.iter().find(|build| build.id == id).cloned();
+        Ok(self.have(build.map_or(Past::Never, Past::Was))?)
+    }
+
+    async fn hosts_at(&self, _at: Timestamp) -> Result<Past<Vec<Host>>, ListError> {
+        Ok(self.have(Past::Was(self.hosts.clone()))?)
+    }
+
+    async fn costs(&self, filter: &CostFilter) -> Result<CostPage, ListError> {
+        let row = |key: Option<&str>, usd: &str| CostRow {
+            key: key.map(str::to_owned),
+            cost_usd: usd.parse().ok(),
+            estimated_usd: "0.5".parse().ok(),
+            builds: 3,
+            unknown_builds: 1,
+        };
+        let rows = self
+            .builds
+            .iter()
+            .map(|build| row(Some(&build.project), "2.00000000000000004"));
+        Ok(self.have(CostPage {
+            by: filter.by.clone().unwrap_or_else(|| "day".to_owned()),
+            rows: rows.collect(),
+            truncated: true,
+            total: row(None, ""),
+        })?)
+    }
+
+    async fn budgets(&self) -> Result<Vec<BudgetStatus>, Unavailable> {
+        let budget = |build: &Build| BudgetStatus {
+            project: build.project.clone(),
+            per: "day".to_owned(),
+            limit_usd: "1".parse().unwrap_or_default(),
+            spent_usd: "2".parse().ok(),
+            unknown_builds: 1,
+            since: now(),
+            build: Some(build.id.clone()),
+            over: true,
+        };
+        self.have(self.builds.iter().map(budget).collect())
     }
 
     async fn hosts(&self) -> Result<Vec<Host>, Unavailable> {

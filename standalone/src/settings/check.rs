@@ -171,6 +171,16 @@ pub(super) fn max_depth(depth: Option<String>) -> Result<usize, BadSetting> {
         })
 }
 
+pub(super) fn budgets(
+    tables: &[aggregator::config::BudgetTable],
+) -> Result<Vec<aggregator::budgets::Budget>, BadSetting> {
+    aggregator::config::check_budgets(tables).map_err(|problem| BadSetting {
+        setting: "PHASELINE_CONFIG",
+        problem,
+        expected: aggregator::config::EXPECTED_BUDGET.into(),
+    })
+}
+
 pub(super) fn retention(age: Option<String>) -> Result<Duration, BadSetting> {
     let text = age.unwrap_or_else(|| DEFAULT_RETENTION.to_owned());
     units::age(&text)

@@ -4,6 +4,7 @@ use harness::fixtures;
 use harness::process::{clean, program};
 use harness::spawner;
 use harness::system::{HOST, System};
+use harness::wait::{check, eventually};
 use harness::writer::Project;
 use serde_json::Value;
 
@@ -95,6 +96,15 @@ async fn a_rebuild_changes_nothing_until_there_is_something_to_change() {
     let project = two_runs(&system).await;
     let (done, told) = rebuild(&system);
     assert!(!done && told.contains("stop all of them first"), "{told}");
+    // Whoever takes the lead takes snapshots: of the track's current run.
+    system.aggregators[0].restart();
+    let snapshots = "SELECT count(*) FROM snapshot";
+    eventually("a snapshot is taken", async || {
+        let taken = system.database.number(snapshots).await?;
+        check(taken == 1, || format!("{taken} snapshots"))
+    })
+    .await;
+    system.aggregators[0].ready().await;
     for aggregator in &mut system.aggregators {
         aggregator.process.stop().await;
     }
@@ -104,7 +114,12 @@ async fn a_rebuild_changes_nothing_until_there_is_something_to_change() {
         done && told.contains("2 builds unchanged, 0 changed, 0 removed, 0 skipped"),
         "{told}"
     );
+    assert!(
+        told.contains("rebuilding") && told.contains("of=1"),
+        "{told}"
+    );
     assert_eq!(rows(&system).await, before);
+    assert_eq!(system.database.number(snapshots).await, Ok(1));
 
     // An older fold that read less, and one that saw a run too many.
     let id = project.build_id(HOST, 1);
@@ -128,7 +143,13 @@ async fn a_rebuild_changes_nothing_until_there_is_something_to_change() {
     );
     assert_eq!(after[0].state, "completed");
     assert!(after[0].completed_seq.is_some() && after[0].seq > before[1][1].as_i64().unwrap());
+    // What the older fold remembered is gone with it.
+    assert_eq!(system.database.number(snapshots).await, Ok(0));
     assert!(rebuild(&system).1.contains("2 builds unchanged, 0 changed"));
+    // The parts of a cost are the fold's as well.
+    let wrong = format!("UPDATE build SET costs = '[]' WHERE id = '{id}'");
+    system.database.execute(&wrong).await.unwrap();
+    assert!(rebuild(&system).1.contains("1 builds unchanged, 1 changed"));
 
     // It goes on where it was.
     system.aggregators[0].restart();
@@ -144,21 +165,31 @@ async fn a_rebuild_changes_nothing_until_there_is_something_to_change() {
 async fn a_build_whose_first_events_are_past_retention_is_left_as_it_is() {
     let mut system = System::start().await;
     let project = two_runs(&system).await;
+    let id = project.build_id(HOST, 1);
+    let events = system.api().events(&id).await.unwrap();
+    let between = events[1].committed_at;
     system
         .database
-        .execute("DELETE FROM event WHERE id = (SELECT min(id) FROM event)")
+        .execute("DELETE FROM snapshot; DELETE FROM event WHERE id = (SELECT min(id) FROM event)")
         .await
         .unwrap();
-    let id = project.build_id(HOST, 1);
-    let answer = system
-        .api()
-        .get(&format!("/api/v1/builds/{id}?at=9000-01-01T00:00:00Z"))
-        .await
-        .unwrap();
+    let get = async |path: String| system.api().get(&path).await.unwrap();
+    let answer = get(format!("/api/v1/builds/{id}?at={between}")).await;
     assert_eq!(
         (answer.status, answer.error_code().as_str()),
         (410, "past_retention")
     );
+    // In the list it is there, and unknown.
+    let list = get(format!("/api/v1/builds?at={between}&state=unknown")).await;
+    let then = &list.json()["builds"][0];
+    assert_eq!(then["id"], id.as_str(), "{then}");
+    assert_eq!(
+        (&then["phase"], &then["cost_usd"]),
+        (&Value::Null, &Value::Null)
+    );
+    // As it ended is in its row.
+    let answer = get(format!("/api/v1/builds/{id}?at=9000-01-01T00:00:00Z")).await;
+    assert_eq!(answer.json()["state"], "completed");
     system.aggregators[0].process.stop().await;
     let before = rows(&system).await;
     let (done, told) = rebuild(&system);

@@ -142,12 +142,23 @@ async fn events_beyond_their_age_are_deleted_and_their_builds_stay() {
     system
         .build_by_id(&id, |build| build.detail.as_deref() == Some("step 3"))
         .await;
-    let old = "UPDATE event SET committed_at = now() - interval '91 days' WHERE seq < 3";
+    let old = "UPDATE event SET committed_at = now() - interval '91 days' WHERE seq < 3;
+        INSERT INTO snapshot VALUES ('old', now(), now() - interval '91 days', 0, 0, now(), '{}');
+        INSERT INTO host_past SELECT 'old', n, now() - interval '92 days' + n * interval '1 hour', NULL, '{}'
+        FROM generate_series(1, 2) n";
     system.database.execute(old).await.unwrap();
     system.aggregators[0].restart();
     system.aggregators[0].ready().await;
     eventually("old events are deleted", async || {
         let left = system.database.number("SELECT count(*) FROM event").await?;
+        check(left == 1, || left.to_string())
+    })
+    .await;
+    // So are snapshots, and of a host's changes all but the newest.
+    eventually("the old past is deleted", async || {
+        let old = "SELECT (SELECT count(*) FROM snapshot WHERE build_id = 'old') * 10
+            + (SELECT count(*) FROM host_past WHERE name = 'old')";
+        let left = system.database.number(old).await?;
         check(left == 1, || left.to_string())
     })
     .await;

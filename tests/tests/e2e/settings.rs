@@ -200,6 +200,30 @@ fn help_and_version_answer_on_stdout() {
     }
 }
 
+#[test]
+fn a_budget_that_cannot_be_meant_is_one_sentence_and_code_64() {
+    let dir = harness::scratch::directory("budget");
+    let file = dir.join("config.toml");
+    let tables = "[[budget]]\nproject = \"shop\"\nusd = \"2.50\"\nper = \"day\"\n[[budget]]\nproject = \"docs\"\nusd = 2.5\nper = \"day\"\n";
+    std::fs::write(&file, tables).unwrap();
+    let path = file.to_str().unwrap();
+    for (name, arguments) in [
+        (
+            "phaseline-aggregator",
+            vec!["--config", path, "--database-url", "host=/x"],
+        ),
+        ("phaseline", vec!["up", "--config", path]),
+    ] {
+        let (code, _, stderr) = run(name, &arguments, &[NOWHERE]);
+        assert_eq!(code, Some(64), "{name}: {stderr}");
+        assert!(
+            stderr.contains("budget 2: usd 2.5 cannot be used; expected [[budget]] with"),
+            "{name}: {stderr}"
+        );
+        assert_eq!(stderr.trim_end().lines().count(), 1, "{name}: {stderr}");
+    }
+}
+
 #[tokio::test]
 async fn a_flag_beats_a_variable_and_a_variable_beats_the_file() {
     let mut system = System::start().await;

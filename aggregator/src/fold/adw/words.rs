@@ -53,7 +53,7 @@ const AGENTS: [(&str, &str); 14] = [
 ];
 
 /// The phase in which an agent (or a script) of this name works.
-pub(super) fn phase_of_agent(agent: &str) -> Option<&'static str> {
+pub(in crate::fold) fn phase_of_agent(agent: &str) -> Option<&'static str> {
     let named = AGENTS.iter().find(|(name, _)| agent.starts_with(name));
     named
         .map(|(_, phase)| *phase)

@@ -1,7 +1,9 @@
 //! Tables of cases: what a row of writes makes of a build.
 
 mod adw;
+mod calls;
 mod contents;
+mod costs;
 mod foundry;
 mod mapped;
 mod play;
