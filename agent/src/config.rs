@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::producer::Pattern;
 pub use crate::prune::Prune;
 
 /// Longest host name, bytes: the limit of Linux.
@@ -35,6 +36,48 @@ pub struct Config {
     pub prune: Prune,
     /// Directories deeper below a root are not walked.
     pub max_depth: usize,
+    /// What texts of producers may leave the host.
+    pub texts: Texts,
+    /// Logs whose lines are shipped, beside those that are known without being told.
+    pub logs: Vec<LogPattern>,
+}
+
+/// What texts of producers may leave the host, secrets masked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Texts {
+    /// None: figures only.
+    None,
+    /// Lines of logs, which are written to be read by people.
+    #[default]
+    Logs,
+    /// Inputs and outputs of tools too.
+    All,
+}
+
+impl Texts {
+    /// What is expected of the setting.
+    pub const WORDS: &str = "none, logs or all";
+
+    /// Reads `none`, `logs` or `all`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "none" => Some(Self::None),
+            "logs" => Some(Self::Logs),
+            "all" => Some(Self::All),
+            _ => None,
+        }
+    }
+}
+
+/// Logs named in the configuration: a table `[[log_file]]` of the TOML file.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogPattern {
+    /// Where they are, relative to their project's directory: `logs/*.log`, `agents/{id}/run.log`.
+    pub pattern: String,
+    /// Whose builds they belong to; without it whichever is the newest in the project. Required with `{id}`.
+    pub producer: Option<String>,
 }
 
 /// A NATS server and how to log in.
@@ -103,7 +146,18 @@ impl Config {
             outbox_max: OUTBOX_MAX,
             prune: Prune::default(),
             max_depth: MAX_DEPTH,
+            texts: Texts::default(),
+            logs: Vec::new(),
         }
+    }
+
+    /// The configured logs as they are looked for.
+    pub(crate) fn log_patterns(&self) -> Vec<(String, Pattern)> {
+        let read = |log: &LogPattern| {
+            let producer = log.producer.clone().unwrap_or_default();
+            Some((producer, Pattern::parse(&log.pattern).ok()?))
+        };
+        self.logs.iter().filter_map(read).collect()
     }
 
     /// Checks every value and makes paths absolute.
@@ -148,7 +202,33 @@ impl Config {
                 "1 to 512",
             ));
         }
+        for log in &self.logs {
+            log.check()?;
+        }
         Ok(self)
+    }
+}
+
+impl LogPattern {
+    fn check(&self) -> Result<(), BadSetting> {
+        let bad = |expected: &str| BadSetting::new("log_file.pattern", &self.pattern, expected);
+        let pattern = Pattern::parse(&self.pattern).map_err(|error| {
+            bad(&format!(
+                "a path relative to a project such as logs/*.log: {error}"
+            ))
+        })?;
+        if pattern.has_id() && self.producer.is_none() {
+            return Err(bad("a producer beside a pattern with {id}"));
+        }
+        match &self.producer {
+            Some(name)
+                if name.is_empty() || name.len() > HOST_MAX || name.contains(char::is_control) =>
+            {
+                let expected = "1 to 64 bytes without control characters";
+                Err(BadSetting::new("log_file.producer", name, expected))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -15,7 +15,9 @@ mod git;
 mod hint;
 mod listing;
 pub mod logging;
+mod logs;
 mod mailbox;
+mod mask;
 mod nats;
 mod outbox;
 mod pipeline;
@@ -39,7 +41,8 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use board::Board;
-pub use config::{Config, NatsTarget, Prune};
+pub use config::{Config, LogPattern, NatsTarget, Prune, Texts};
+use logs::{Lane, Logs, Saved};
 use mailbox::Flag;
 use nats::Link;
 use outbox::Outbox;
@@ -84,10 +87,19 @@ pub async fn run(
         mailbox.clone(),
         Arc::clone(&board),
     )?);
+    let (logs, lane) = match config.texts {
+        Texts::None => (Logs::off(), None),
+        Texts::Logs | Texts::All => {
+            let logs = Logs::on();
+            let saved = Arc::new(Saved::open(state.path()));
+            (logs.clone(), Some((logs, saved)))
+        }
+    };
     let setup = Setup {
         host: config.host.clone(),
         roots: Roots::new(&config.watch, settings::home().as_deref()),
-        producers: Producers::built_in(),
+        producers: producers(&config),
+        logs,
         prune: config.prune,
         max_depth: config.max_depth,
         state_dir: config.state_dir.clone(),
@@ -99,6 +111,14 @@ pub async fn run(
     let (client, link) = nats::connect(&config.nats, &config.host)
         .await
         .context("failed to use the nats address")?;
+    let lane = lane.map(|(logs, saved)| Lane {
+        logs,
+        saved,
+        agent,
+        host: config.host.clone(),
+        client: client.clone(),
+        link: link.clone(),
+    });
     let herald = Herald {
         host: config.host,
         started_at,
@@ -112,7 +132,8 @@ pub async fn run(
     let publishing = publish::publish(outbox, board, client, link.clone(), flush.clone());
     let speaking = herald.run(link.clone(), hush.clone());
     let announcing = announce(watching.looked, link.clone(), ready);
-    let services = async { tokio::join!(publishing, speaking, announcing) };
+    let shipping = ship(lane, hush.clone());
+    let services = async { tokio::join!(publishing, speaking, announcing, shipping) };
     tokio::pin!(services);
 
     tokio::select! {
@@ -138,6 +159,22 @@ pub async fn run(
         herald.farewell().await;
     }
     Ok(())
+}
+
+/// Whose files are looked for; logs only where their lines may leave the host.
+fn producers(config: &Config) -> Producers {
+    let producers = Producers::built_in();
+    match config.texts {
+        Texts::None => producers,
+        Texts::Logs | Texts::All => producers.with_logs(&config.log_patterns()),
+    }
+}
+
+/// Ships log lines, where they may leave the host.
+async fn ship(lane: Option<Lane>, stop: CancellationToken) {
+    if let Some(lane) = lane {
+        logs::run(lane, stop).await;
+    }
 }
 
 /// For tests: `PHASELINE_FAIL_POINT=no_<what>` switches a protection off, to show what it protects from.

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use serde::Deserialize;
 
-use crate::config::{BadSetting, Config, MAX_DEPTH, NatsTarget, OUTBOX_MAX, Prune};
+use crate::config::{
+    BadSetting, Config, LogPattern, MAX_DEPTH, NatsTarget, OUTBOX_MAX, Prune, Texts,
+};
 use crate::nats::password_from;
 
 /// Where NATS is unless told.
@@ -58,6 +60,10 @@ struct Args {
     /// Directories deeper below a watched one are not walked [default: 32]
     #[arg(long, value_name = "N", env = "PHASELINE_MAX_DEPTH")]
     max_depth: Option<String>,
+    /// What texts of producers may leave this host, secrets masked: `none`, `logs` (lines of logs), or `all`
+    /// (inputs and outputs of tools too) [default: logs]
+    #[arg(long, value_name = "WHAT", env = "PHASELINE_TEXTS")]
+    texts: Option<String>,
     /// What is logged: `error`, `warn`, `info`, `debug`, or `tracing`'s filter syntax [default: info]
     #[arg(long, value_name = "FILTER", env = "PHASELINE_LOG")]
     log: Option<String>,
@@ -79,6 +85,9 @@ struct File {
     outbox_max: Option<Number>,
     prune: Option<OneOrMany>,
     max_depth: Option<Number>,
+    texts: Option<String>,
+    #[serde(default)]
+    log_file: Vec<LogPattern>,
     log: Option<String>,
     log_format: Option<String>,
 }
@@ -219,6 +228,11 @@ fn config(args: Args, file: File) -> Result<Config, BadSetting> {
             )
         })?;
     }
+    if let Some(text) = set_text(args.texts).or(set_text(file.texts)) {
+        config.texts = Texts::parse(&text)
+            .ok_or_else(|| BadSetting::new("PHASELINE_TEXTS", &text, Texts::WORDS))?;
+    }
+    config.logs = file.log_file;
     Ok(config)
 }
 

@@ -99,6 +99,7 @@ pub async fn run(
         metrics,
         alerts,
         retention: config.retention,
+        log_limits: config.log_limits,
         fail_point: FailPoint::from_environment(),
     };
     let freshness = live::watch_freshness(
@@ -206,6 +207,7 @@ async fn work(
     let (nats, store) = (writer.nats.clone(), writer.store.clone());
     tokio::join!(
         writer::run(writer, leads, stop.clone()),
+        live::follow_logs(Arc::clone(&hub), nats.clone(), stop.clone()),
         live::follow(hub, nats, store, stop)
     );
     Ok(())

@@ -58,6 +58,12 @@ pub struct UpConfig {
     pub prune: agent::Prune,
     /// Directories deeper below a root are not walked.
     pub max_depth: usize,
+    /// What texts of producers may leave the agent.
+    pub texts: agent::Texts,
+    /// Logs whose lines are shown, beside those that are known.
+    pub log_files: Vec<agent::LogPattern>,
+    /// What is kept of one build's log.
+    pub log_limits: aggregator::LogLimits,
     /// Age at which events are deleted.
     pub retention: Duration,
     /// The nats-server binary, if not to be searched.
@@ -104,6 +110,19 @@ pub struct Settings {
     /// Directories deeper below a watched one are not walked [default: 32]
     #[arg(long, env = "PHASELINE_MAX_DEPTH", value_name = "N")]
     max_depth: Option<String>,
+    /// What texts of producers are shown, secrets masked: none, logs, or all (tools' inputs and outputs too) [default: logs]
+    #[arg(long, env = "PHASELINE_TEXTS", value_name = "WHAT")]
+    texts: Option<String>,
+    /// Logs named in the file.
+    #[arg(skip)]
+    #[serde(default)]
+    log_file: Vec<agent::LogPattern>,
+    /// Most lines that are kept of one build's log [default: 10000]
+    #[arg(long, env = "PHASELINE_BUILD_LOG_LINES", value_name = "N")]
+    build_log_lines: Option<String>,
+    /// Most bytes that are kept of one build's log [default: 4MiB]
+    #[arg(long, env = "PHASELINE_BUILD_LOG_BYTES", value_name = "SIZE")]
+    build_log_bytes: Option<String>,
     /// Age at which events are deleted, e.g. 90d or 36h; builds stay [default: 90d]
     #[arg(long, env = "PHASELINE_RETENTION", value_name = "AGE")]
     retention: Option<String>,
@@ -152,6 +171,10 @@ impl Settings {
             outbox_max: first(self.outbox_max, file.outbox_max),
             prune: first(self.prune, file.prune),
             max_depth: first(self.max_depth, file.max_depth),
+            texts: first(self.texts, file.texts),
+            log_file: file.log_file,
+            build_log_lines: first(self.build_log_lines, file.build_log_lines),
+            build_log_bytes: first(self.build_log_bytes, file.build_log_bytes),
             retention: first(self.retention, file.retention),
             nats_server: first(self.nats_server, file.nats_server),
             postgres_bin: first(self.postgres_bin, file.postgres_bin),
@@ -179,6 +202,9 @@ impl Settings {
             outbox_max: check::outbox_max(self.outbox_max)?,
             prune: check::prune(self.prune)?,
             max_depth: check::max_depth(self.max_depth)?,
+            texts: check::texts(self.texts)?,
+            log_files: self.log_file,
+            log_limits: check::log_limits(self.build_log_lines, self.build_log_bytes)?,
             retention: check::retention(self.retention)?,
             nats_server: check::nats_server(self.nats_server)?,
             postgres_bin: check::postgres_bin(self.postgres_bin)?,

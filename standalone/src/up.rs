@@ -307,6 +307,7 @@ fn aggregator_config(
         },
     );
     aggregator.retention = config.retention;
+    aggregator.log_limits = config.log_limits;
     aggregator.allowed_hosts.clone_from(&config.allowed_hosts);
     // A call to its port is about the host whose files are watched.
     aggregator.host.clone_from(&config.host);
@@ -330,6 +331,8 @@ fn agent_config(config: &UpConfig, nats: &NatsServer) -> agent::Config {
     agent.outbox_max = config.outbox_max;
     agent.prune = config.prune.clone();
     agent.max_depth = config.max_depth;
+    agent.texts = config.texts;
+    agent.logs.clone_from(&config.log_files);
     agent
 }
 

@@ -415,7 +415,7 @@ pub(super) fn timestamp(ns: i64) -> Timestamp {
 }
 
 /// A path as text: `.` when empty, and cut where the event's limit is.
-fn text(path: &Path) -> String {
+pub(super) fn text(path: &Path) -> String {
     let mut text = path.to_string_lossy().into_owned();
     if text.is_empty() {
         text.push('.');

@@ -53,6 +53,7 @@ impl Half {
             prune,
             max_depth,
             state_dir: state.to_owned(),
+            logs: Logs::off(),
             walks_new: true,
         };
         let (to_outbox, to_board) = (Arc::clone(&outbox), Arc::clone(&board));

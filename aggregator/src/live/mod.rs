@@ -11,6 +11,7 @@ mod freshness;
 mod hub;
 mod incoming;
 mod join;
+mod logs;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -26,6 +27,7 @@ pub(crate) use follow::follow;
 pub(crate) use freshness::{Servers, watch_freshness};
 pub(crate) use hub::{Hub, now};
 pub(crate) use join::Joined;
+pub(crate) use logs::{LogFrame, follow_logs};
 
 /// A leader speaks every 5 s; after two missed words nobody leads.
 pub(crate) const LEADER_SILENT: Duration = Duration::from_secs(11);

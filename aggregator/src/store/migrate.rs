@@ -28,6 +28,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "exact_cost",
         sql: include_str!("../../migrations/0002_exact_cost.sql"),
     },
+    Migration {
+        number: 3,
+        name: "log_lines",
+        sql: include_str!("../../migrations/0003_log_lines.sql"),
+    },
 ];
 
 const LEDGER: &str = "

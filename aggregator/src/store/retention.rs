@@ -14,15 +14,28 @@ DELETE FROM event WHERE id IN (
 const DEAD_LETTERS: &str = "
 DELETE FROM dead_letter WHERE id IN (
     SELECT id FROM dead_letter WHERE received_at < now() - make_interval(secs => $1) ORDER BY received_at LIMIT $2)";
+/// Their log goes with the events; how many lines there were goes with the last of them.
+const LOG_LINES: &str = "
+DELETE FROM log_line WHERE (build_id, number) IN (
+    SELECT build_id, number FROM log_line WHERE committed_at < now() - make_interval(secs => $1) ORDER BY committed_at LIMIT $2)";
+const LOG_SOURCES: &str = "
+DELETE FROM log_source WHERE (agent, project_token, file, generation) IN (
+    SELECT agent, project_token, file, generation FROM log_source
+    WHERE seen_at < now() - make_interval(secs => $1) ORDER BY seen_at LIMIT $2)";
+const BUILD_LOGS: &str = "
+DELETE FROM build_log WHERE build_id IN (
+    SELECT build_id FROM build_log WHERE updated_at < now() - make_interval(secs => $1) ORDER BY updated_at LIMIT $2)
+AND NOT EXISTS (SELECT FROM log_line WHERE log_line.build_id = build_log.build_id)";
 
 impl Store {
-    /// Deletes one batch of events and dead letters older than `age`; answers
+    /// Deletes one batch of events, log lines and dead letters older than `age`; answers
     /// how many rows went. Call again while it is not 0.
     pub(crate) async fn retire(&self, age: Duration) -> Result<u64, StoreError> {
         let client = self.client().await?;
         let seconds = age.as_secs_f64();
         let mut deleted = 0;
-        for statement in [EVENTS, DEAD_LETTERS] {
+        let all = [EVENTS, LOG_LINES, LOG_SOURCES, BUILD_LOGS, DEAD_LETTERS];
+        for statement in all {
             deleted += client.execute(statement, &[&seconds, &BATCH]).await?;
         }
         Ok(deleted)

@@ -8,6 +8,7 @@ mod commit;
 mod consume;
 mod duties;
 mod leader;
+mod logs;
 mod names;
 mod presence;
 mod publish;
@@ -27,9 +28,10 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts::{About, Alerts};
 use crate::metrics::Metrics;
 use crate::nats::Nats;
-use crate::store::{Store, WriterSession};
+use crate::store::{LogLimits, Store, WriterSession};
 use consume::Interrupt;
 use leader::{Leader, Lost};
+use logs::LogWriter;
 
 /// First wait after the lead was lost or Postgres could not be reached.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -69,6 +71,8 @@ pub(crate) struct WriterParts {
     pub alerts: Arc<Alerts>,
     /// Age at which events and dead letters are deleted.
     pub retention: Duration,
+    /// What is kept of one build's log.
+    pub log_limits: LogLimits,
     /// For tests.
     pub fail_point: FailPoint,
 }
@@ -202,6 +206,13 @@ async fn lead(
         parts.retention,
         parts.metrics.clone(),
     ));
+    let logs = LogWriter {
+        store: parts.store.clone(),
+        nats: parts.nats.clone(),
+        metrics: parts.metrics.clone(),
+        limits: parts.log_limits,
+    };
+    tasks.spawn(logs.run());
     let mut backoff = FIRST_BACKOFF;
     loop {
         match leader.consume(stop).await {

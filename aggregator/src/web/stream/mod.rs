@@ -1,9 +1,10 @@
 //! `/api/v1/stream`: the upgrade to a WebSocket. [`session`] is the life of
 //! one connection, [`talk`] what it is sent, [`socket`] how that is written,
-//! [`inbound`] what a client may say, [`metered`] how much.
+//! [`reading`] the log it looks at, [`inbound`] what a client may say, [`metered`] how much.
 
 mod inbound;
 mod metered;
+mod reading;
 mod session;
 mod socket;
 mod talk;
@@ -40,6 +41,8 @@ struct Wishes {
     since: Option<u64>,
     full: bool,
     filter: Filter,
+    /// Id of the build whose log lines are wanted.
+    logs: Option<String>,
 }
 
 /// A WebSocket of text frames `{"type","data","timestamp","source","seq"}`.
@@ -51,6 +54,9 @@ struct Wishes {
 /// and at once when the values become old or current again (`data.stale`: `reason` and `last_seen_at`). A client may send
 /// `{"type":"rate","per_second":N}`: each build is then sent at most N times a second (0.1 to 50); failures,
 /// completions and changed to-do lists never wait.
+/// `{"type":"logs","build":ID}` asks for the log lines of one build (null: of none), as `logs` does: `log` frames with
+/// `id`, `lines`, `dropped` and `skipped_bytes`, as `/api/v1/builds/{id}/logs` has them; their `seq` is null. Where the
+/// numbers of the lines have a gap, that route has what is missing.
 #[utoipa::path(
     get, path = "/api/v1/stream", tag = "stream",
     params(
@@ -58,6 +64,7 @@ struct Wishes {
         ("full" = Option<u8>, Query, description = "1: whole builds instead of merge patches"),
         ("build" = Option<String>, Query, description = "Only this build and its host"),
         ("host" = Option<String>, Query, description = "Only this host and its builds"),
+        ("logs" = Option<String>, Query, description = "Log lines of this build too, as `log` frames"),
     ),
     responses(
         (status = 101, description = "The WebSocket is open"),
@@ -147,25 +154,27 @@ fn accept(app: &App, request: &mut Request) -> Result<Accepted, ApiError> {
 }
 
 fn wishes(request: &Request) -> Result<Wishes, ApiError> {
-    let params = Params::read(request.uri(), &["since", "full", "build", "host"])?;
+    let params = Params::read(request.uri(), &["since", "full", "build", "host", "logs"])?;
     let filter = Filter {
         build: params.text("build"),
         host: params.text("host"),
     };
-    if [&filter.build, &filter.host]
+    let logs = params.text("logs");
+    if [&filter.build, &filter.host, &logs]
         .into_iter()
         .flatten()
         .any(|text| text.chars().count() > MAX_FILTER)
     {
         return Err(ApiError::bad_request(
             "bad_parameter",
-            "build and host must be names that exist.",
+            "build, host and logs must be names that exist.",
         ));
     }
     Ok(Wishes {
         since: params.number("since", 0..=u64::MAX)?,
         full: params.flag("full")?,
         filter,
+        logs,
     })
 }
 

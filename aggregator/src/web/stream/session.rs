@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Wishes;
 use super::inbound::{Heard, Inbound};
+use super::reading::Reading;
 use super::socket::Socket;
 use super::talk::Talk;
 use crate::live::{Hub, Joined, OutFrame};
@@ -53,6 +54,7 @@ pub(super) struct Session<S> {
     talk: Talk,
     first: Option<Vec<OutFrame>>,
     inbound: Inbound,
+    reading: Reading,
     stale: watch::Receiver<Option<Stale>>,
     silent_since: Instant,
     ping_at: Instant,
@@ -63,12 +65,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) fn new(socket: Socket<S>, hub: Arc<Hub>, wishes: Wishes, joined: Joined) -> Self {
         let now = Instant::now();
         let stale = hub.stale();
+        let reading = Reading::new(Arc::clone(&hub), wishes.logs.clone());
         let (talk, first) = Talk::begin(hub, wishes, joined, now);
         Self {
             socket,
             talk,
             first: Some(first),
             inbound: Inbound::new(now),
+            reading,
             stale,
             silent_since: now,
             ping_at: now + PING_EVERY,
@@ -118,6 +122,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                         self.unanswered = 0;
                         self.talk.set_rate(per_second);
                     }
+                    Heard::Logs(build) => {
+                        self.unanswered = 0;
+                        self.reading.of(build);
+                    }
                     Heard::Bye => return Err(End::Left),
                     Heard::Refused(code, reason) => return Err(End::Refused(code, reason)),
                     Heard::Broken => return Err(End::Failed),
@@ -133,6 +141,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.send(vec![heartbeat]).await?;
             }
             () = sleep_until(wake) => self.wake(Instant::now()).await?,
+            // Last: lines are never in the way of a change.
+            Some(frame) = self.reading.next() => self.send(vec![frame]).await?,
         }
         Ok(())
     }
