@@ -36,7 +36,7 @@ COMMENT ON COLUMN build_log.updated_at IS 'When the newest line was committed, d
 CREATE TABLE log_line (
     build_id     text NOT NULL,
     number       bigint NOT NULL,
-    upto         bigint NOT NULL,
+    preceding    bigint NOT NULL,
     file         text NOT NULL,
     cut          boolean NOT NULL,
     observed_at  timestamptz NOT NULL,
@@ -48,7 +48,7 @@ CREATE INDEX log_line_by_age ON log_line (committed_at);
 COMMENT ON TABLE log_line IS 'The newest lines of each build''s log; older ones give way.';
 COMMENT ON COLUMN log_line.build_id IS 'As in build_log.';
 COMMENT ON COLUMN log_line.number IS 'Counts from 1 per build, gapless.';
-COMMENT ON COLUMN log_line.upto IS 'Bytes of the build''s lines up to this one, so that the bound in bytes needs no sum.';
+COMMENT ON COLUMN log_line.preceding IS 'Bytes of the build''s lines before this one, so that the bound in bytes needs no sum.';
 COMMENT ON COLUMN log_line.file IS 'File relative to the project.';
 COMMENT ON COLUMN log_line.cut IS 'It was longer.';
 COMMENT ON COLUMN log_line.observed_at IS 'Read by the agent, host clock.';

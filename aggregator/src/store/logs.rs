@@ -105,14 +105,14 @@ ON CONFLICT (build_id) DO UPDATE SET newest = log.newest + $2, size = log.size +
 RETURNING newest, size, skipped_bytes";
 
 const INSERT: &str = "
-INSERT INTO log_line (build_id, number, upto, file, cut, observed_at, text)
-SELECT $1, number, upto, $2, cut, $3, text
-FROM unnest($4::bigint[], $5::bigint[], $6::boolean[], $7::text[]) AS line (number, upto, cut, text)";
+INSERT INTO log_line (build_id, number, preceding, file, cut, observed_at, text)
+SELECT $1, number, preceding, $2, cut, $3, text
+FROM unnest($4::bigint[], $5::bigint[], $6::boolean[], $7::text[]) AS line (number, preceding, cut, text)";
 
 /// Up to the first line that may stay.
 const GIVE_WAY: &str = "
 DELETE FROM log_line WHERE build_id = $1 AND number < coalesce(
-    (SELECT number FROM log_line WHERE build_id = $1 AND number > $2 AND upto > $3 ORDER BY number LIMIT 1), $4)";
+    (SELECT number FROM log_line WHERE build_id = $1 AND number > $2 AND preceding >= $3 ORDER BY number LIMIT 1), $4)";
 
 const OLDEST: &str = "SELECT min(number) AS oldest FROM log_line WHERE build_id = $1";
 
@@ -271,12 +271,13 @@ async fn add(
         .query_one(&statement, &[id, &count, &size, &skipped])
         .await?;
     let (newest, total): (i64, i64) = (log.try_get("newest")?, log.try_get("size")?);
-    let mut upto = total - size;
-    let uptos: Vec<i64> = lines
+    let mut before = total - size;
+    let preceding: Vec<i64> = lines
         .iter()
         .map(|line| {
-            upto += cost(line);
-            upto
+            let preceding = before;
+            before += cost(line);
+            preceding
         })
         .collect();
     let numbers: Vec<i64> = (newest - count + 1..=newest).collect();
@@ -292,19 +293,19 @@ async fn add(
                 &batch.file,
                 &observed_at,
                 &numbers,
-                &uptos,
+                &preceding,
                 &cuts,
                 &texts,
             ],
         )
         .await?;
     let give_way = transaction.prepare_cached(GIVE_WAY).await?;
-    let (least, least_upto) = (
+    let (least, most_before) = (
         newest - i64::from(limits.lines),
         total - signed(limits.bytes),
     );
     transaction
-        .execute(&give_way, &[id, &least, &least_upto, &newest])
+        .execute(&give_way, &[id, &least, &most_before, &newest])
         .await?;
     let oldest = transaction.prepare_cached(OLDEST).await?;
     let oldest: Option<i64> = transaction

@@ -18,6 +18,8 @@ mod history;
 mod hostile;
 mod ingest;
 mod limits;
+mod log_kills;
+mod log_lines;
 mod oracle;
 mod pages;
 mod presence;
