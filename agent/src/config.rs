@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::producer::Pattern;
+use crate::producer::{Pattern, Transcripts};
 pub use crate::prune::Prune;
 
 /// Longest host name, bytes: the limit of Linux.
@@ -40,6 +40,8 @@ pub struct Config {
     pub texts: Texts,
     /// Logs whose lines are shipped, beside those that are known without being told.
     pub logs: Vec<LogPattern>,
+    /// Transcripts of Claude Code that are followed for their figures, e.g. `~/.claude/projects/**/*.jsonl`.
+    pub transcripts: Vec<String>,
 }
 
 /// What texts of producers may leave the host, secrets masked.
@@ -148,7 +150,15 @@ impl Config {
             max_depth: MAX_DEPTH,
             texts: Texts::default(),
             logs: Vec::new(),
+            transcripts: Vec::new(),
         }
+    }
+
+    /// The configured transcripts as they are looked for.
+    pub(crate) fn transcript_patterns(&self) -> Vec<Pattern> {
+        let places = self.transcripts.iter();
+        let places = places.filter_map(|text| Transcripts::read(text).ok());
+        places.flat_map(|place| place.patterns).collect()
     }
 
     /// The configured logs as they are looked for.
@@ -204,6 +214,16 @@ impl Config {
         }
         for log in &self.logs {
             log.check()?;
+        }
+        for text in &self.transcripts {
+            let place = Transcripts::read(text)
+                .map_err(|expected| BadSetting::new("transcripts", text, &expected))?;
+            // Only what is beneath a root is read.
+            if let Some(root) = place.root
+                && !self.watch.iter().any(|watched| root.starts_with(watched))
+            {
+                self.watch.push(root);
+            }
         }
         Ok(self)
     }

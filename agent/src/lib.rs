@@ -99,6 +99,7 @@ pub async fn run(
         host: config.host.clone(),
         roots: Roots::new(&config.watch, settings::home().as_deref()),
         producers: producers(&config),
+        tool_texts: config.texts == Texts::All,
         logs,
         prune: config.prune,
         max_depth: config.max_depth,
@@ -163,7 +164,7 @@ pub async fn run(
 
 /// Whose files are looked for; logs only where their lines may leave the host.
 fn producers(config: &Config) -> Producers {
-    let producers = Producers::built_in();
+    let producers = Producers::built_in().with_transcripts(&config.transcript_patterns());
     match config.texts {
         Texts::None => producers,
         Texts::Logs | Texts::All => producers.with_logs(&config.log_patterns()),

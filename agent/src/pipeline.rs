@@ -61,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) max_depth: usize,
     /// The agent's own directory: its writes are nobody's build.
     pub(crate) state_dir: PathBuf,
+    /// Inputs and outputs of tools may leave the host.
+    pub(crate) tool_texts: bool,
     /// Where it says which logs may have grown.
     pub(crate) logs: Logs,
     /// New directories are walked. Off only in the tests that show what that is for.

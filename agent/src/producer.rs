@@ -5,6 +5,7 @@
 mod built_in;
 mod logs;
 mod pattern;
+mod transcripts;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use protocol::ProjectToken;
 
 pub(crate) use pattern::Pattern;
+pub(crate) use transcripts::Transcripts;
 
 /// One kind of file that a producer writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub(crate) enum Format {
     /// Claude Code's stream-JSON, one line after another: read on as it grows,
     /// shipped as a digest of its figures.
     Stream,
+    /// The same of a session's transcript, whose lines are of another shape and never tell a result.
+    Transcript,
     /// Text, which stays on the host: its size alone is shipped, as `{"bytes":n}`.
     Text,
 }
@@ -117,6 +121,18 @@ impl Producers {
         sort(&mut sources);
         Self {
             logs: sources.into_iter().map(Arc::new).collect(),
+            ..self
+        }
+    }
+
+    /// The same, and the transcripts of Claude Code at these places.
+    pub(crate) fn with_transcripts(self, patterns: &[Pattern]) -> Self {
+        let transcripts = patterns.iter().cloned().map(logs::transcript);
+        let states = self.states.iter().map(|source| Source::clone(source));
+        let mut states: Vec<_> = states.chain(transcripts).collect();
+        sort(&mut states);
+        Self {
+            states: states.into_iter().map(Arc::new).collect(),
             ..self
         }
     }

@@ -88,6 +88,8 @@ struct File {
     texts: Option<String>,
     #[serde(default)]
     log_file: Vec<LogPattern>,
+    #[serde(default)]
+    transcripts: Vec<String>,
     log: Option<String>,
     log_format: Option<String>,
 }
@@ -233,6 +235,7 @@ fn config(args: Args, file: File) -> Result<Config, BadSetting> {
             .ok_or_else(|| BadSetting::new("PHASELINE_TEXTS", &text, Texts::WORDS))?;
     }
     config.logs = file.log_file;
+    config.transcripts = file.transcripts;
     Ok(config)
 }
 

@@ -74,6 +74,7 @@ impl StreamSink {
             path: ".".to_owned(),
             file: call.file,
             session,
+            near: None,
             kind: EventKind::Content,
             found: false,
             recreated: false,

@@ -62,6 +62,8 @@ pub struct UpConfig {
     pub texts: agent::Texts,
     /// Logs whose lines are shown, beside those that are known.
     pub log_files: Vec<agent::LogPattern>,
+    /// Transcripts that are followed for their figures.
+    pub transcripts: Vec<String>,
     /// What is kept of one build's log.
     pub log_limits: aggregator::LogLimits,
     /// Age at which events are deleted.
@@ -117,6 +119,10 @@ pub struct Settings {
     #[arg(skip)]
     #[serde(default)]
     log_file: Vec<agent::LogPattern>,
+    /// Transcripts named in the file.
+    #[arg(skip)]
+    #[serde(default)]
+    transcripts: Vec<String>,
     /// Most lines that are kept of one build's log [default: 10000]
     #[arg(long, env = "PHASELINE_BUILD_LOG_LINES", value_name = "N")]
     build_log_lines: Option<String>,
@@ -173,6 +179,7 @@ impl Settings {
             max_depth: first(self.max_depth, file.max_depth),
             texts: first(self.texts, file.texts),
             log_file: file.log_file,
+            transcripts: file.transcripts,
             build_log_lines: first(self.build_log_lines, file.build_log_lines),
             build_log_bytes: first(self.build_log_bytes, file.build_log_bytes),
             retention: first(self.retention, file.retention),
@@ -204,6 +211,7 @@ impl Settings {
             max_depth: check::max_depth(self.max_depth)?,
             texts: check::texts(self.texts)?,
             log_files: self.log_file,
+            transcripts: self.transcripts,
             log_limits: check::log_limits(self.build_log_lines, self.build_log_bytes)?,
             retention: check::retention(self.retention)?,
             nats_server: check::nats_server(self.nats_server)?,

@@ -333,6 +333,7 @@ fn agent_config(config: &UpConfig, nats: &NatsServer) -> agent::Config {
     agent.max_depth = config.max_depth;
     agent.texts = config.texts;
     agent.logs.clone_from(&config.log_files);
+    agent.transcripts.clone_from(&config.transcripts);
     agent
 }
 

@@ -5,16 +5,16 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use protocol::{ContentHash, Event, EventKind};
+use protocol::{ContentHash, Event, EventKind, ProjectToken};
 use serde_json::value::RawValue;
 
-use super::observe::{Look, timestamp};
+use super::observe::{Look, text, timestamp};
 use super::{Pipeline, Tracked};
 use crate::beneath::{Beneath, ReadError};
 use crate::change::{self, Content, Known, Verdict};
 use crate::outbox::OutboxError;
-use crate::producer::Role;
-use crate::stream_json::{Stream, Turn};
+use crate::producer::{Format, Role};
+use crate::stream_json::{Options, Stream, Turn};
 
 /// Figures that merely moved (tokens, calls) are told this often.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
@@ -38,13 +38,18 @@ impl Pipeline {
         beneath: &Beneath,
         relative: &Path,
         path: &Path,
+        format: Format,
         tracked: &mut Tracked,
     ) -> Result<Result<Turn, ReadError>, OutboxError> {
         if tracked.growing.is_none() {
             let saved = self.outbox.grown(path)?;
             let restored = saved.and_then(|saved| Stream::restore(&saved));
+            let options = Options {
+                texts: self.setup.tool_texts,
+                transcript: format == Format::Transcript,
+            };
             tracked.growing = Some(Box::new(Growing {
-                stream: restored.unwrap_or_default(),
+                stream: restored.unwrap_or_default().with(options),
                 told: None,
                 saved_at: None,
             }));
@@ -121,6 +126,14 @@ impl Pipeline {
             document: RawValue::from_string(document.text).ok(),
             ..self.event(look, EventKind::Content, changed_at)
         };
+        if look.spec.source.format == Format::Transcript
+            && let Some(cwd) = growing.stream.cwd()
+        {
+            // It lies beside other projects' transcripts; what it is about is where its session works.
+            event.near = Some(ProjectToken::of(cwd));
+            event.project = text(cwd.file_name().map_or(cwd, Path::new));
+            event.path = text(cwd.strip_prefix(look.root_path).unwrap_or(cwd));
+        }
         let mut known = Known {
             raw: Some(seen.raw),
             hash: Some(seen.hash),

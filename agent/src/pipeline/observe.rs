@@ -28,13 +28,16 @@ const OUTBOX_RETRY: Duration = Duration::from_secs(1);
 /// File times lag the clock by up to a tick of the kernel, 10 ms at the slowest, milliseconds.
 const FILE_CLOCK_LAG_MS: i64 = 20;
 
+/// Transcripts last written to before this are not read at the first look, milliseconds.
+const OLD_TRANSCRIPT_MS: i64 = 24 * 3_600 * 1_000;
+
 /// One look at one file.
 pub(super) struct Look<'a> {
     pub(super) path: &'a Path,
     pub(super) spec: Spec,
     /// The root's label and path, and the file's project relative to it.
     root_label: &'a str,
-    root_path: &'a Path,
+    pub(super) root_path: &'a Path,
     project: PathBuf,
     /// The working tree that the file is in, relative to the root.
     tree: PathBuf,
@@ -100,9 +103,17 @@ impl Pipeline {
         let relative = path.strip_prefix(&root.path).unwrap_or(path);
         let beneath = Beneath::open(&root.path);
         let read = match &beneath {
-            Ok(beneath) if spec.source.format == Format::Stream => self
-                .read_on(beneath, relative, path, tracked)?
-                .map(Given::More),
+            Ok(beneath)
+                if spec.source.format == Format::Transcript
+                    && tracked.is_old(beneath, relative) =>
+            {
+                tracked.schedule.settled();
+                return Ok(());
+            }
+            Ok(beneath) if matches!(spec.source.format, Format::Stream | Format::Transcript) => {
+                self.read_on(beneath, relative, path, spec.source.format, tracked)?
+                    .map(Given::More)
+            }
             Ok(beneath) => read(beneath, relative, &spec.source).map(Given::Whole),
             Err(error) => Err(root_error(error)),
         };
@@ -354,6 +365,7 @@ impl Pipeline {
             size: 0,
             document: None,
             session: None,
+            near: None,
             unreadable: None,
             git: look
                 .beneath
@@ -370,7 +382,9 @@ fn read(beneath: &Beneath, relative: &Path, source: &Source) -> Result<Reading, 
         return Err(ReadError::Missing);
     }
     match source.format {
-        Format::Json | Format::Stream => beneath.read(relative, MAX_DOCUMENT_BYTES),
+        Format::Json | Format::Stream | Format::Transcript => {
+            beneath.read(relative, MAX_DOCUMENT_BYTES)
+        }
         Format::Text => {
             let meta = beneath.look(relative)?;
             let bytes = format!("{{\"bytes\":{}}}", meta.size).into_bytes();
@@ -380,6 +394,14 @@ fn read(beneath: &Beneath, relative: &Path, source: &Source) -> Result<Reading, 
 }
 
 impl Tracked {
+    /// A transcript that was there before the agent first looked, and is not of this day: a home
+    /// directory has years of them.
+    fn is_old(&self, beneath: &Beneath, relative: &Path) -> bool {
+        let now = now_utc().as_millis();
+        let old = |meta: Meta| now - timestamp(meta.mtime_ns).as_millis() > OLD_TRANSCRIPT_MS;
+        self.first_look && self.known.is_none() && beneath.meta(relative).is_some_and(old)
+    }
+
     /// A content was seen: what went before does not matter any more.
     pub(super) fn arrived(&mut self) {
         self.deleted = false;

@@ -53,6 +53,7 @@ impl Half {
             prune,
             max_depth,
             state_dir: state.to_owned(),
+            tool_texts: false,
             logs: Logs::off(),
             walks_new: true,
         };

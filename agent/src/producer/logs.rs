@@ -1,5 +1,5 @@
-//! Logs that producers write for people. Their lines go a way of their own
-//! ([`crate::logs`]); nothing is folded from them.
+//! Logs that producers write for people, whose lines go a way of their own
+//! ([`crate::logs`]), and the transcripts that the configuration names.
 
 use std::sync::Arc;
 
@@ -66,6 +66,14 @@ pub(super) fn configured(producer: &str, pattern: Pattern) -> Source {
         false => Identity::Project,
     };
     source(producer, identity, pattern, None)
+}
+
+/// A transcript of Claude Code: `{id}` in its pattern is the session.
+pub(super) fn transcript(pattern: Pattern) -> Source {
+    Source {
+        format: Format::Transcript,
+        ..source("claude-code", Identity::Id, pattern, None)
+    }
 }
 
 fn source(producer: &str, identity: Identity, pattern: Pattern, beside: Option<&str>) -> Source {

@@ -1,6 +1,6 @@
 //! Claude Code's stream-JSON files (`raw_output.jsonl`): followed from a saved
-//! offset, added up, and told as a digest of figures. Texts, tool inputs and
-//! outputs never leave this module.
+//! offset, added up, and told as a digest of figures. Texts never leave this
+//! module; tool inputs and outputs only where the settings allow it (`texts`).
 //!
 //! `lines` cuts pieces of the file into lines, `line` says what one line
 //! tells, `figures` adds up, `digest` is what is published, `follow` reads.
@@ -13,10 +13,13 @@ mod follow;
 mod line;
 mod lines;
 mod seen;
+mod texts;
 
 pub(crate) use follow::{Stream, Turn};
 
 use digest::VOLATILE;
+pub(crate) use figures::Options;
+
 use figures::Figures;
 use lines::{Line, Lines};
 
@@ -41,7 +44,7 @@ impl Accumulator {
             return;
         }
         if let Line::Text(text) = self.lines.unfinished()
-            && line::read(text).is_ok()
+            && line::read(text, false).is_ok()
         {
             self.figures.line(Line::Text(text));
             self.lines.forget();

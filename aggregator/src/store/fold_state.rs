@@ -41,6 +41,12 @@ const TRACK_OF_SESSION: &str = "
 SELECT host, producer, project_token FROM build WHERE host = $1 AND producer = $2 AND session_id = $3
 ORDER BY ended_at IS NULL DESC, opened_seq DESC LIMIT 1";
 
+/// The newest active build of another producer in a project.
+const TRACK_NEAR: &str = "
+SELECT host, producer, project_token FROM build
+WHERE host = $1 AND project_token = $2 AND producer <> $3 AND ended_at IS NULL
+ORDER BY opened_seq DESC LIMIT 1";
+
 const OPEN_KEYS: &str = "
 SELECT DISTINCT host, producer, project_token FROM build WHERE ended_at IS NULL
 ORDER BY host, producer, project_token";
@@ -72,6 +78,18 @@ impl WriterSession {
             .client()
             .query_opt(TRACK_OF_SESSION, &[&host, &producer, &session])
             .await?;
+        row.as_ref().map(key).transpose()
+    }
+
+    /// The track of another producer's newest active build in a project.
+    pub(crate) async fn track_near(
+        &self,
+        host: &str,
+        project: ProjectToken,
+        producer: &str,
+    ) -> Result<Option<TrackKey>, StoreError> {
+        let params: [&(dyn ToSql + Sync); 3] = [&host, &project.to_string(), &producer];
+        let row = answered(self.client().query_opt(TRACK_NEAR, &params)).await?;
         row.as_ref().map(key).transpose()
     }
 

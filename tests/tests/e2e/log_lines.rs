@@ -17,19 +17,24 @@ use protocol::{FrameType, LogPage};
 use crate::pages::open;
 
 /// Where a workflow's script writes for people.
-pub fn execution_log(workflow: &Workflow) -> PathBuf {
+pub(crate) fn execution_log(workflow: &Workflow) -> PathBuf {
     workflow.dir(Tree::Main).join("adw_build_iso/execution.log")
 }
 
 /// Appends as a logger does that keeps its file open.
-pub fn append(path: &Path, text: &str) {
+pub(crate) fn append(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let file = OpenOptions::new().create(true).append(true).open(path);
     file.unwrap().write_all(text.as_bytes()).unwrap();
 }
 
 /// Waits until the log of a build is as expected.
-pub async fn log(api: &Api, id: &str, query: &str, fits: impl Fn(&LogPage) -> bool) -> LogPage {
+pub(crate) async fn log(
+    api: &Api,
+    id: &str,
+    query: &str,
+    fits: impl Fn(&LogPage) -> bool,
+) -> LogPage {
     eventually(&format!("the log of {id} as expected"), async || {
         let page = api.log(id, query).await?;
         check(fits(&page), || {

@@ -30,5 +30,6 @@ mod settings;
 mod spent;
 mod stream;
 mod stream_manners;
+mod transcripts;
 mod unread;
 mod up;
