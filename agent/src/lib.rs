@@ -32,6 +32,7 @@ mod state_dir;
 mod stream_json;
 mod watches;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -87,39 +88,14 @@ pub async fn run(
         mailbox.clone(),
         Arc::clone(&board),
     )?);
-    let (logs, lane) = match config.texts {
-        Texts::None => (Logs::off(), None),
-        Texts::Logs | Texts::All => {
-            let logs = Logs::on();
-            let saved = Arc::new(Saved::open(state.path()));
-            (logs.clone(), Some((logs, saved)))
-        }
-    };
-    let setup = Setup {
-        host: config.host.clone(),
-        roots: Roots::new(&config.watch, settings::home().as_deref()),
-        producers: producers(&config),
-        tool_texts: config.texts == Texts::All,
-        logs,
-        prune: config.prune,
-        max_depth: config.max_depth,
-        state_dir: config.state_dir.clone(),
-        walks_new: !is_switched_off("walk_of_new"),
-    };
+    let (logs, lines) = logs_of(&config, state.path());
+    let setup = setup(&config, logs);
     let (outbox_in, board_in) = (Arc::clone(&outbox), Arc::clone(&board));
     let mut watching = pipeline::start(setup, mailbox.clone(), inbox, outbox_in, board_in)
         .context("failed to start watching")?;
     let (client, link) = nats::connect(&config.nats, &config.host)
         .await
         .context("failed to use the nats address")?;
-    let lane = lane.map(|(logs, saved)| Lane {
-        logs,
-        saved,
-        agent,
-        host: config.host.clone(),
-        client: client.clone(),
-        link: link.clone(),
-    });
     let herald = Herald {
         host: config.host,
         started_at,
@@ -133,7 +109,7 @@ pub async fn run(
     let publishing = publish::publish(outbox, board, client, link.clone(), flush.clone());
     let speaking = herald.run(link.clone(), hush.clone());
     let announcing = announce(watching.looked, link.clone(), ready);
-    let shipping = ship(lane, hush.clone());
+    let shipping = ship(lane(lines, &herald, link.clone()), hush.clone());
     let services = async { tokio::join!(publishing, speaking, announcing, shipping) };
     tokio::pin!(services);
 
@@ -162,6 +138,31 @@ pub async fn run(
     Ok(())
 }
 
+/// Where logs are told of, and what ships their lines where they may leave the host.
+fn logs_of(config: &Config, state: &Path) -> (Logs, Option<(Logs, Arc<Saved>)>) {
+    match config.texts {
+        Texts::None => (Logs::off(), None),
+        Texts::Logs | Texts::All => {
+            let logs = Logs::on();
+            (logs.clone(), Some((logs, Arc::new(Saved::open(state)))))
+        }
+    }
+}
+
+fn setup(config: &Config, logs: Logs) -> Setup {
+    Setup {
+        host: config.host.clone(),
+        roots: Roots::new(&config.watch, settings::home().as_deref()),
+        producers: producers(config),
+        tool_texts: config.texts == Texts::All,
+        logs,
+        prune: config.prune.clone(),
+        max_depth: config.max_depth,
+        state_dir: config.state_dir.clone(),
+        walks_new: !is_switched_off("walk_of_new"),
+    }
+}
+
 /// Whose files are looked for; logs only where their lines may leave the host.
 fn producers(config: &Config) -> Producers {
     let producers = Producers::built_in().with_transcripts(&config.transcript_patterns());
@@ -176,6 +177,23 @@ async fn ship(lane: Option<Lane>, stop: CancellationToken) {
     if let Some(lane) = lane {
         logs::run(lane, stop).await;
     }
+}
+
+/// Of whom and whereto log lines are shipped.
+fn lane(
+    way: Option<(Logs, Arc<Saved>)>,
+    herald: &Herald,
+    link: watch::Receiver<Link>,
+) -> Option<Lane> {
+    let (logs, saved) = way?;
+    Some(Lane {
+        logs,
+        saved,
+        agent: herald.outbox.identity().agent,
+        host: herald.host.clone(),
+        client: herald.client.clone(),
+        link,
+    })
 }
 
 /// For tests: `PHASELINE_FAIL_POINT=no_<what>` switches a protection off, to show what it protects from.

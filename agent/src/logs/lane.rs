@@ -2,27 +2,29 @@
 //! blocking threads, so that a file system that hangs holds up nobody else.
 //! Of each file one batch is on its way at a time, so that lines stay in order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::Client;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::{ContextBuilder, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::context::ContextBuilder;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use protocol::log::LOG_VERSION;
-use protocol::{AgentId, ContentHash, LogBatch, Timestamp, subject};
+use protocol::{AgentId, LogBatch, Timestamp, subject};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Logs;
+use super::followed::{
+    ACK_TIMEOUT, Followed, Paid, Queued, ReadDone, Sent, message_id, read, send,
+};
 use super::saved::Saved;
 use super::tail::{PIECE, Piece, State};
-use super::{Logs, Place};
 use crate::beneath::ReadError;
 use crate::nats::Link;
 
@@ -33,8 +35,6 @@ const FILE_BYTES_PER_S: f64 = 1024.0 * 1024.0;
 const FILE_LINES_PER_S: f64 = 10_000.0;
 /// And of all logs of the host: an upload that a network bears beside other things.
 const HOST_BYTES_PER_S: f64 = 4.0 * 1024.0 * 1024.0;
-/// So much of that may be used at once: what a build writes in a burst is there at once.
-const BURST: Duration = Duration::from_secs(4);
 /// What is read and not yet acknowledged, bytes of text of all logs: it outlives a file that is deleted
 /// while the broker is away. Beyond it the files keep what they have.
 const QUEUE_BYTES: usize = 8 * 1024 * 1024;
@@ -44,8 +44,6 @@ const FILE_QUEUE_BYTES: usize = 2 * 1024 * 1024;
 const MAX_READS: usize = 4;
 /// Batches on their way at the same time.
 const MAX_SENDS: usize = 32;
-/// After this the fate of a batch is unknown, and it is sent again; a line that comes twice is known by its identity.
-const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pauses after a failure to send.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -64,66 +62,6 @@ pub(crate) struct Lane {
     pub(crate) client: Client,
     /// Whether it stands.
     pub(crate) link: watch::Receiver<Link>,
-}
-
-/// A log that is being followed right now; one at rest needs no memory.
-#[derive(Default)]
-struct Followed {
-    place: Option<Place>,
-    /// Where the reading stands; none while it is read, and before it was read.
-    state: Option<State>,
-    /// Nothing of its generation was queued yet.
-    begins: bool,
-    reading: bool,
-    touched: bool,
-    not_before: Option<Instant>,
-    paid: Paid,
-    queue: VecDeque<Queued>,
-    queued_bytes: usize,
-    sending: bool,
-    failures: u32,
-    send_not_before: Option<Instant>,
-}
-
-/// A batch, and where the reading stood behind it.
-struct Queued {
-    batch: LogBatch,
-    state: State,
-    /// Of the first batch of a generation: where the reading stood before it. Saved before the batch
-    /// leaves, so that its lines have the same identity when they are read again after a crash.
-    begun: Option<State>,
-    bytes: usize,
-}
-
-/// A leaky bucket: up to when what was taken is paid for.
-#[derive(Debug, Clone, Copy, Default)]
-struct Paid(Option<Instant>);
-
-impl Paid {
-    /// Takes so many seconds' worth; when the next may be taken.
-    fn take(&mut self, seconds: f64, now: Instant) -> Instant {
-        let from = self.0.map_or(now, |until| until.max(now));
-        let until = from + Duration::from_secs_f64(seconds);
-        self.0 = Some(until);
-        until.checked_sub(BURST).unwrap_or(now)
-    }
-}
-
-struct ReadDone {
-    path: Arc<Path>,
-    state: State,
-    /// The file was begun, or begun anew.
-    begins: bool,
-    result: Result<Option<Piece>, ReadError>,
-}
-
-enum Sent {
-    /// The broker has it.
-    Stored,
-    /// No broker like this one takes it.
-    TooLarge,
-    /// To be sent again; why.
-    Again(String),
 }
 
 struct Work {
@@ -397,51 +335,6 @@ impl Work {
     }
 }
 
-impl Followed {
-    fn is_at_rest(&self, now: Instant) -> bool {
-        // What it took beyond its rate is remembered until it is paid for.
-        let paid = self.paid.0.is_none_or(|until| until <= now);
-        !self.touched && !self.reading && self.queue.is_empty() && paid
-    }
-}
-
-/// On a blocking thread.
-fn read(path: Arc<Path>, state: Option<State>, place: &Place, saved: &Saved) -> ReadDone {
-    let mut state = state.or_else(|| saved.get(&path)).unwrap_or_default();
-    let before = state.generation;
-    // Below 2^63, as Postgres counts.
-    let result = state.read(place, rand::random::<u64>() >> 1);
-    ReadDone {
-        begins: state.generation != before,
-        path,
-        state,
-        result,
-    }
-}
-
-/// The same for the same lines read again: the broker knows it as a duplicate.
-fn message_id(batch: &LogBatch) -> String {
-    let file = ContentHash::of(format!("{} {}", batch.project_token, batch.file).as_bytes());
-    let (generation, from, to) = (batch.generation, batch.from, batch.to);
-    format!("{}:{file}:{generation}:{from}-{to}", batch.agent)
-}
-
-async fn send(context: &Context, subject: String, id: &str, payload: Vec<u8>) -> Sent {
-    let message = PublishMessage::build()
-        .message_id(id)
-        .payload(payload.into());
-    let sent = context.send_publish(subject, message).await;
-    let result = match sent {
-        Ok(ack) => ack.await,
-        Err(error) => Err(error),
-    };
-    match result {
-        Ok(_) => Sent::Stored,
-        Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => Sent::TooLarge,
-        Err(error) => Sent::Again(error.to_string()),
-    }
-}
-
 fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     a.into_iter().chain(b).min()
 }
@@ -455,24 +348,3 @@ async fn sleep_until(at: Option<Instant>) {
 
 /// What a blocking thread holds at once.
 const _: () = assert!(PIECE * MAX_READS <= 1024 * 1024);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_burst_is_taken_at_once_and_then_so_much_a_second() {
-        let (mut paid, start) = (Paid::default(), Instant::now());
-        let mut next = start;
-        for _ in 0..4 {
-            next = paid.take(1.0, start);
-        }
-        assert!(next <= start, "four seconds' worth");
-        assert_eq!(paid.take(1.0, start), start + Duration::from_secs(1));
-        let later = start + Duration::from_secs(60);
-        assert!(
-            paid.take(1.0, later) <= later,
-            "what was not used is not saved up"
-        );
-    }
-}

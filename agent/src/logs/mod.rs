@@ -7,6 +7,7 @@
 //! and cleans, `lane` decides when and sends.
 
 mod clean;
+mod followed;
 mod lane;
 mod saved;
 mod tail;

@@ -9,8 +9,8 @@ use protocol::{ContentHash, Event, EventKind, ProjectToken};
 use serde_json::value::RawValue;
 
 use super::observe::{Look, text, timestamp};
-use super::{Pipeline, Tracked};
-use crate::beneath::{Beneath, ReadError};
+use super::{Pipeline, Tracked, now_utc};
+use crate::beneath::{Beneath, Meta, ReadError};
 use crate::change::{self, Content, Known, Verdict};
 use crate::outbox::OutboxError;
 use crate::producer::{Format, Role};
@@ -21,6 +21,9 @@ const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// How far a file was read is kept at least this often while it grows: what
 /// `kill -9` makes the next start read again is no more than that.
 const SAVED_EVERY: Duration = Duration::from_millis(500);
+
+/// Transcripts last written to before this are not read at the first look, milliseconds.
+const OLD_TRANSCRIPT_MS: i64 = 24 * 3_600 * 1_000;
 
 /// A growing file.
 #[derive(Debug)]
@@ -204,5 +207,15 @@ impl Growing {
     fn was_saved(&mut self, now: Instant) {
         self.stream.was_saved();
         self.saved_at = Some(now);
+    }
+}
+
+impl Tracked {
+    /// A transcript that was there before the agent first looked, and is not of this day: a home
+    /// directory has years of them.
+    pub(super) fn is_old(&self, beneath: &Beneath, relative: &Path) -> bool {
+        let now = now_utc().as_millis();
+        let old = |meta: Meta| now - timestamp(meta.mtime_ns).as_millis() > OLD_TRANSCRIPT_MS;
+        self.first_look && self.known.is_none() && beneath.meta(relative).is_some_and(old)
     }
 }

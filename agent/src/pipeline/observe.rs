@@ -28,9 +28,6 @@ const OUTBOX_RETRY: Duration = Duration::from_secs(1);
 /// File times lag the clock by up to a tick of the kernel, 10 ms at the slowest, milliseconds.
 const FILE_CLOCK_LAG_MS: i64 = 20;
 
-/// Transcripts last written to before this are not read at the first look, milliseconds.
-const OLD_TRANSCRIPT_MS: i64 = 24 * 3_600 * 1_000;
-
 /// One look at one file.
 pub(super) struct Look<'a> {
     pub(super) path: &'a Path,
@@ -394,14 +391,6 @@ fn read(beneath: &Beneath, relative: &Path, source: &Source) -> Result<Reading, 
 }
 
 impl Tracked {
-    /// A transcript that was there before the agent first looked, and is not of this day: a home
-    /// directory has years of them.
-    fn is_old(&self, beneath: &Beneath, relative: &Path) -> bool {
-        let now = now_utc().as_millis();
-        let old = |meta: Meta| now - timestamp(meta.mtime_ns).as_millis() > OLD_TRANSCRIPT_MS;
-        self.first_look && self.known.is_none() && beneath.meta(relative).is_some_and(old)
-    }
-
     /// A content was seen: what went before does not matter any more.
     pub(super) fn arrived(&mut self) {
         self.deleted = false;

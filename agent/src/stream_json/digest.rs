@@ -20,7 +20,7 @@ pub(super) fn of(figures: &Figures) -> Json {
     let todos = figures.todos.as_ref();
     let list = |todos: &super::line::Todos| Json::Array(todos.list.iter().map(todo).collect());
     let transcript = figures.options.transcript;
-    let transcript = transcript.then(|| ("transcript", Json::Bool(true)));
+    let transcript = transcript.then_some(("transcript", Json::Bool(true)));
     let calls = figures.told.as_ref().map(|told| {
         let calls = told.0.iter().map(call);
         ("calls", Json::Array(calls.collect()))
