@@ -142,6 +142,7 @@ impl Report {
             Format::Json => "json",
             Format::LastLine => "jsonl",
             Format::Lines(Kind::StreamJson) => "stream-json",
+            Format::Lines(Kind::Transcript) => "transcript",
             Format::Lines(_) => "jsonl, of which only figures are told",
             Format::PhaseLog => "phase log",
             Format::Text => "text, of which only the size is told",

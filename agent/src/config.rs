@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::ingest::Taking;
 pub use crate::producer::Custom;
+use crate::producer::{Pattern, Transcripts};
 pub use crate::prune::Prune;
 
 /// `PHASELINE_OUTBOX_MAX` unless told, bytes: a week of one busy build without a broker.
@@ -51,6 +52,50 @@ pub struct Config {
     /// True while the broker is reached and answers no publish, for a launcher
     /// that can start it again. No setting.
     pub broker_silent: watch::Sender<bool>,
+    /// What texts of producers may leave the host.
+    pub texts: Texts,
+    /// Logs whose lines are shipped, beside those that are known without being told.
+    pub logs: Vec<LogPattern>,
+    /// Transcripts of Claude Code that are followed for their figures, e.g. `~/.claude/projects/**/*.jsonl`.
+    pub transcripts: Vec<String>,
+}
+
+/// What texts of producers may leave the host, secrets masked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Texts {
+    /// None: figures only.
+    None,
+    /// Lines of logs, which are written to be read by people.
+    #[default]
+    Logs,
+    /// Inputs and outputs of tools too.
+    All,
+}
+
+impl Texts {
+    /// What is expected of the setting.
+    pub const WORDS: &str = "none, logs or all";
+
+    /// Reads `none`, `logs` or `all`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "none" => Some(Self::None),
+            "logs" => Some(Self::Logs),
+            "all" => Some(Self::All),
+            _ => None,
+        }
+    }
+}
+
+/// Logs named in the configuration: a table `[[log_file]]` of the TOML file.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogPattern {
+    /// Where they are, relative to their project's directory: `logs/*.log`, `agents/{id}/run.log`.
+    pub pattern: String,
+    /// Whose builds they belong to; without it whichever is the newest in the project. Required with `{id}`.
+    pub producer: Option<String>,
 }
 
 /// A NATS server and how to log in.
@@ -122,7 +167,26 @@ impl Config {
             max_depth: MAX_DEPTH,
             producers: Custom::default(),
             broker_silent: watch::Sender::default(),
+            texts: Texts::default(),
+            logs: Vec::new(),
+            transcripts: Vec::new(),
         }
+    }
+
+    /// The configured transcripts as they are looked for.
+    pub(crate) fn transcript_patterns(&self) -> Vec<Pattern> {
+        let places = self.transcripts.iter();
+        let places = places.filter_map(|text| Transcripts::read(text).ok());
+        places.flat_map(|place| place.patterns).collect()
+    }
+
+    /// The configured logs as they are looked for.
+    pub(crate) fn log_patterns(&self) -> Vec<(String, Pattern)> {
+        let read = |log: &LogPattern| {
+            let producer = log.producer.clone().unwrap_or_default();
+            Some((producer, Pattern::parse(&log.pattern).ok()?))
+        };
+        self.logs.iter().filter_map(read).collect()
     }
 
     /// Checks every value and makes paths absolute.
@@ -168,7 +232,42 @@ impl Config {
             ));
         }
         self.producers.check_walked(&self.prune)?;
+        for log in &self.logs {
+            log.check()?;
+        }
+        for text in &self.transcripts {
+            let place = Transcripts::read(text)
+                .map_err(|expected| BadSetting::new("transcripts", text, &expected))?;
+            // Only what is beneath a root is read.
+            if let Some(root) = place.root
+                && !self.watch.iter().any(|watched| root.starts_with(watched))
+            {
+                self.watch.push(root);
+            }
+        }
         Ok(self)
+    }
+}
+
+impl LogPattern {
+    fn check(&self) -> Result<(), BadSetting> {
+        let bad = |expected: &str| BadSetting::new("log_file.pattern", &self.pattern, expected);
+        let pattern = Pattern::parse(&self.pattern).map_err(|error| {
+            bad(&format!(
+                "a path relative to a project such as logs/*.log: {error}"
+            ))
+        })?;
+        if pattern.has_id() && self.producer.is_none() {
+            return Err(bad("a producer beside a pattern with {id}"));
+        }
+        match &self.producer {
+            Some(name) if !protocol::host::is_name(name) => Err(BadSetting::new(
+                "log_file.producer",
+                name,
+                protocol::host::NAME_EXPECTED,
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

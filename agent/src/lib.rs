@@ -17,7 +17,9 @@ mod hint;
 mod ingest;
 mod listing;
 pub mod logging;
+mod logs;
 mod mailbox;
+mod mask;
 mod nats;
 mod outbox;
 mod phase_log;
@@ -35,6 +37,7 @@ mod tail;
 mod test_report;
 mod watches;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -44,8 +47,9 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use board::Board;
-pub use config::{Config, NatsTarget, Prune};
+pub use config::{Config, LogPattern, NatsTarget, Prune, Texts};
 pub use ingest::Taking;
+use logs::{Lane, Logs, Saved};
 use mailbox::Flag;
 use nats::Link;
 use outbox::Outbox;
@@ -94,7 +98,8 @@ pub async fn run(
     // Before anything is watched: a port that is taken ends the agent at once.
     let listeners = ingest::Listeners::bind(&config.taking).await?;
     let heard = listeners.heard();
-    let setup = setup(&config);
+    let (logs, lines) = logs_of(&config, state.path());
+    let setup = setup(&config, logs);
     let (outbox_in, board_in) = (Arc::clone(&outbox), Arc::clone(&board));
     let mut watching = pipeline::start(setup, mailbox.clone(), inbox, outbox_in, board_in)
         .context("failed to start watching")?;
@@ -117,7 +122,8 @@ pub async fn run(
     let publishing = publish::publish(outbox, board, client, link.clone(), flush.clone());
     let speaking = herald.run(link.clone(), hush.clone());
     let announcing = announce(watching.looked, link.clone(), ready);
-    let services = async { tokio::join!(publishing, speaking, announcing, taking) };
+    let shipping = ship(lane(lines, &herald, link.clone()), hush.clone());
+    let services = async { tokio::join!(publishing, speaking, announcing, taking, shipping) };
     tokio::pin!(services);
 
     tokio::select! {
@@ -146,17 +152,64 @@ pub async fn run(
     Ok(())
 }
 
+/// Where logs are told of, and what ships their lines where they may leave the host.
+fn logs_of(config: &Config, state: &Path) -> (Logs, Option<(Logs, Arc<Saved>)>) {
+    match config.texts {
+        Texts::None => (Logs::off(), None),
+        Texts::Logs | Texts::All => {
+            let logs = Logs::on();
+            (logs.clone(), Some((logs, Arc::new(Saved::open(state)))))
+        }
+    }
+}
+
 /// What is watched, and how.
-fn setup(config: &Config) -> Setup {
+fn setup(config: &Config, logs: Logs) -> Setup {
     Setup {
         host: config.host.clone(),
         roots: Roots::new(&config.watch, settings::home().as_deref()),
-        producers: Producers::with(&config.producers),
+        producers: producers(config),
+        tool_texts: config.texts == Texts::All,
+        logs,
         prune: config.prune.clone(),
         max_depth: config.max_depth,
         state_dir: config.state_dir.clone(),
         walks_new: !is_switched_off("walk_of_new"),
     }
+}
+
+/// Whose files are looked for; logs only where their lines may leave the host.
+fn producers(config: &Config) -> Producers {
+    let producers =
+        Producers::with(&config.producers).with_transcripts(&config.transcript_patterns());
+    match config.texts {
+        Texts::None => producers,
+        Texts::Logs | Texts::All => producers.with_logs(&config.log_patterns()),
+    }
+}
+
+/// Ships log lines, where they may leave the host.
+async fn ship(lane: Option<Lane>, stop: CancellationToken) {
+    if let Some(lane) = lane {
+        logs::run(lane, stop).await;
+    }
+}
+
+/// Of whom and whereto log lines are shipped.
+fn lane(
+    way: Option<(Logs, Arc<Saved>)>,
+    herald: &Herald,
+    link: watch::Receiver<Link>,
+) -> Option<Lane> {
+    let (logs, saved) = way?;
+    Some(Lane {
+        logs,
+        saved,
+        agent: herald.outbox.identity().agent,
+        host: herald.host.clone(),
+        client: herald.client.clone(),
+        link,
+    })
 }
 
 /// For tests: `PHASELINE_FAIL_POINT=no_<what>` switches a protection off, to show what it protects from.

@@ -32,7 +32,13 @@ fn main() -> ExitCode {
     // One thread: the agent waits nearly all of its life.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().map_err(anyhow::Error::from);
-    match runtime.and_then(|runtime| runtime.block_on(run(config))) {
+    let ended = runtime.and_then(|runtime| {
+        let ended = runtime.block_on(run(config));
+        // Not waited for: a file system may hang under a thread that reads a log.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");

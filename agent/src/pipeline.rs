@@ -5,6 +5,7 @@
 mod growing;
 mod hints;
 mod left_out;
+mod logs;
 mod observe;
 mod problem;
 mod root;
@@ -26,6 +27,7 @@ use crate::board::Board;
 use crate::change::Known;
 use crate::hint::{Filter, Hint};
 use crate::listing::Identity;
+use crate::logs::Logs;
 use crate::mailbox::{Flag, Inbox, Mailbox};
 use crate::outbox::Outbox;
 use crate::producer::Producers;
@@ -59,6 +61,10 @@ pub(crate) struct Setup {
     pub(crate) max_depth: usize,
     /// The agent's own directory: its writes are nobody's build.
     pub(crate) state_dir: PathBuf,
+    /// Inputs and outputs of tools may leave the host.
+    pub(crate) tool_texts: bool,
+    /// Where it says which logs may have grown.
+    pub(crate) logs: Logs,
     /// New directories are walked. Off only in the tests that show what that is for.
     pub(crate) walks_new: bool,
 }

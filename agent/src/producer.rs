@@ -5,8 +5,10 @@
 
 mod built_in;
 mod custom;
+mod logs;
 mod pattern;
 mod reading;
+mod transcripts;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use protocol::mapping::Mapping;
 
 pub use custom::Custom;
 pub(crate) use pattern::Pattern;
+pub(crate) use transcripts::Transcripts;
 
 use crate::stream_json::Kind;
 
@@ -93,7 +96,12 @@ pub(crate) enum Identity {
 
 /// Every kind of file that is watched for.
 #[derive(Debug, Clone)]
-pub(crate) struct Producers(Arc<[Arc<Source>]>);
+pub(crate) struct Producers {
+    /// Those that say where builds stand.
+    states: Arc<[Arc<Source>]>,
+    /// Those whose lines are shipped.
+    logs: Arc<[Arc<Source>]>,
+}
 
 /// A producer's file, recognised by its path.
 #[derive(Debug, Clone)]
@@ -124,29 +132,76 @@ impl Producers {
     /// A table of one's own. Of two patterns that fit, the longer says more
     /// about where the project is; equal ones keep their order.
     pub(crate) fn new(mut sources: Vec<Source>) -> Self {
-        sources.sort_by_key(|source| std::cmp::Reverse(source.pattern.len()));
-        Self(sources.into_iter().map(Arc::new).collect())
+        sort(&mut sources);
+        Self {
+            states: sources.into_iter().map(Arc::new).collect(),
+            logs: Arc::default(),
+        }
+    }
+
+    /// The same, and the logs that are known without being told, and those that are configured:
+    /// producer (may be empty) and pattern of each.
+    pub(crate) fn with_logs(self, configured: &[(String, Pattern)]) -> Self {
+        let configured = configured.iter().cloned();
+        let mut sources: Vec<_> = configured
+            .map(|(producer, pattern)| logs::configured(&producer, pattern))
+            .chain(logs::built_in())
+            .collect();
+        sort(&mut sources);
+        Self {
+            logs: sources.into_iter().map(Arc::new).collect(),
+            ..self
+        }
+    }
+
+    /// The same, and the transcripts of Claude Code at these places.
+    pub(crate) fn with_transcripts(self, patterns: &[Pattern]) -> Self {
+        let transcripts = patterns.iter().cloned().map(logs::transcript);
+        let states = self.states.iter().map(|source| Source::clone(source));
+        let mut states: Vec<_> = states.chain(transcripts).collect();
+        sort(&mut states);
+        Self {
+            states: states.into_iter().map(Arc::new).collect(),
+            ..self
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.states.iter().chain(self.logs.iter())
+    }
+
+    /// Whether the file at this path says where a build stands, by its name alone.
+    pub(crate) fn is_state(&self, path: &Path) -> bool {
+        let fits = |source: &Arc<Source>| source.pattern.matches(path).is_some();
+        self.states.iter().any(fits)
     }
 
     /// Whether the file at this path is some producer's, by its name alone.
     pub(crate) fn knows(&self, path: &Path) -> bool {
-        self.0
-            .iter()
+        self.all()
             .any(|source| source.pattern.matches(path).is_some())
     }
 
     /// The same for an entry of a directory.
     pub(crate) fn knows_in(&self, dir: &Path, name: &OsStr) -> bool {
-        self.0
-            .iter()
+        self.all()
             .any(|source| source.pattern.matches_in(dir, name).is_some())
     }
 
     /// The producer's file at this path beneath a root; none when it is nobody's.
     /// A project outside of the root is a last resort (the root is inside of it).
     pub(crate) fn spec(&self, root: &Path, path: &Path) -> Option<Spec> {
+        Self::find(&self.states, root, path)
+    }
+
+    /// The same of a log whose lines are shipped.
+    pub(crate) fn log(&self, root: &Path, path: &Path) -> Option<Spec> {
+        Self::find(&self.logs, root, path)
+    }
+
+    fn find(sources: &[Arc<Source>], root: &Path, path: &Path) -> Option<Spec> {
         let fitting = || {
-            self.0.iter().filter_map(|source| {
+            sources.iter().filter_map(|source| {
                 let found = source.pattern.matches(path)?;
                 let project = path.ancestors().nth(source.pattern.len())?;
                 Some((source, found, project))
@@ -166,21 +221,21 @@ impl Producers {
     /// producer's files; none when it is any directory.
     pub(crate) fn leads(&self, dir: &Path) -> Option<usize> {
         let leading = |source: &Arc<Source>| source.pattern.leads(dir);
-        self.0.iter().filter_map(leading).max()
+        self.all().filter_map(leading).max()
     }
 
     /// Whether a directory is a producer's own: hidden, so that nobody else's
     /// files are expected in it. It is never left out, and nothing in it is
     /// walked that leads to none of the producer's files.
     pub(crate) fn owns(&self, dir: &Path) -> bool {
-        self.0.iter().any(|source| source.pattern.owns(dir))
+        self.all().any(|source| source.pattern.owns(dir))
     }
 
     /// The order in which files of one directory are best read: as in the
     /// table, so that the one that names the build comes first.
     pub(crate) fn rank(&self, path: &Path) -> usize {
         let place = self
-            .0
+            .states
             .iter()
             .position(|source| source.pattern.matches(path).is_some());
         place.unwrap_or(usize::MAX)
@@ -191,9 +246,13 @@ impl Producers {
         let same =
             |source: &&Arc<Source>| source.role == role && source.producer == spec.source.producer;
         let fixed = |source: &Arc<Source>| source.pattern.fixed();
-        let files = self.0.iter().filter(same).filter_map(fixed);
+        let files = self.states.iter().filter(same).filter_map(fixed);
         files.map(|file| spec.project.join(file)).collect()
     }
+}
+
+fn sort(sources: &mut [Source]) {
+    sources.sort_by_key(|source| std::cmp::Reverse(source.pattern.len()));
 }
 
 impl Spec {

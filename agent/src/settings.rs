@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 
 use crate::check::Setting;
 use crate::config::{
-    self, BadSetting, Config, Custom, INGEST, INGEST_EXPECTED, MAX_DEPTH, NatsTarget, OUTBOX_MAX,
+    self, BadSetting, Config, Custom, INGEST, INGEST_EXPECTED, LogPattern, MAX_DEPTH, NatsTarget,
+    OUTBOX_MAX, Texts,
 };
 use crate::ingest::Taking;
 use crate::nats::password_from;
@@ -75,6 +76,10 @@ struct Args {
     /// Directories deeper below a watched one are not walked [default: 32]
     #[arg(long, value_name = "N", env = "PHASELINE_MAX_DEPTH")]
     max_depth: Option<String>,
+    /// What texts of producers may leave this host, secrets masked: `none`, `logs` (lines of logs), or `all`
+    /// (inputs and outputs of tools too) [default: logs]
+    #[arg(long, value_name = "WHAT", env = "PHASELINE_TEXTS")]
+    texts: Option<String>,
     /// What is logged: `error`, `warn`, `info`, `debug`, or `tracing`'s filter syntax [default: info]
     #[arg(long, value_name = "FILTER", env = "PHASELINE_LOG")]
     log: Option<String>,
@@ -131,6 +136,11 @@ struct File {
     outbox_max: Option<Number>,
     prune: Option<OneOrMany>,
     max_depth: Option<Number>,
+    texts: Option<String>,
+    #[serde(default)]
+    log_file: Vec<LogPattern>,
+    #[serde(default)]
+    transcripts: Vec<String>,
     log: Option<String>,
     log_format: Option<String>,
     #[serde(default)]
@@ -300,6 +310,12 @@ fn config(args: Args, file: File) -> Result<Config, BadSetting> {
         None => MAX_DEPTH,
     };
     config.prune = prune(args.prune, file.prune)?;
+    if let Some(text) = set_text(args.texts).or(set_text(file.texts)) {
+        config.texts = Texts::parse(&text)
+            .ok_or_else(|| BadSetting::new("PHASELINE_TEXTS", &text, Texts::WORDS))?;
+    }
+    config.logs = file.log_file;
+    config.transcripts = file.transcripts;
     Ok(config)
 }
 

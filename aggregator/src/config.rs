@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::budgets::Budget;
 use crate::nats::NatsTarget;
-use crate::store::DatabaseTarget;
+use crate::store::{DatabaseTarget, LogLimits};
 pub use budget::{BudgetTable, EXPECTED_BUDGET, check_budgets};
 use merge::FileSettings;
 
@@ -43,6 +43,8 @@ pub struct Config {
     pub database: DatabaseTarget,
     /// Age at which events are deleted; builds stay.
     pub retention: Duration,
+    /// What is kept of one build's log.
+    pub log_limits: LogLimits,
     /// Names under which browsers may ask for us beside `localhost` and
     /// addresses. Empty: checked only while listening on a loopback address.
     pub allowed_hosts: Vec<String>,
@@ -62,6 +64,7 @@ impl fmt::Debug for Config {
             .field("nats", &self.nats)
             .field("database", &self.database)
             .field("retention", &self.retention)
+            .field("log_limits", &self.log_limits)
             .field("allowed_hosts", &self.allowed_hosts)
             .field("host", &self.host)
             .field("ingest_token", &self.ingest_token.as_ref().map(|_| "***"))
@@ -79,6 +82,7 @@ impl Config {
             nats,
             database,
             retention: Duration::from_secs(DEFAULT_RETENTION_DAYS * 86_400),
+            log_limits: LogLimits::default(),
             allowed_hosts: Vec::new(),
             host: check::machine_name(),
             ingest_token: None,
@@ -185,6 +189,22 @@ pub(crate) struct Settings {
     /// Age at which events are deleted, e.g. 90d or 36h; builds stay [default: 90d]
     #[arg(long, global = true, env = "PHASELINE_RETENTION", value_name = "AGE")]
     retention: Option<String>,
+    /// Most lines that are kept of one build's log [default: 10000]
+    #[arg(
+        long,
+        global = true,
+        env = "PHASELINE_BUILD_LOG_LINES",
+        value_name = "N"
+    )]
+    build_log_lines: Option<String>,
+    /// Most bytes that are kept of one build's log [default: 4MiB]
+    #[arg(
+        long,
+        global = true,
+        env = "PHASELINE_BUILD_LOG_BYTES",
+        value_name = "SIZE"
+    )]
+    build_log_bytes: Option<String>,
     /// What is logged, e.g. info or warn,aggregator=debug [default: info]
     #[arg(long, global = true, env = "PHASELINE_LOG", value_name = "FILTER")]
     log: Option<String>,

@@ -20,5 +20,5 @@ pub use config::Config;
 pub use history::{Rebuilt, rebuild};
 pub use nats::NatsTarget;
 pub use run::{listen, migrate, run};
-pub use store::DatabaseTarget;
+pub use store::{DatabaseTarget, LogLimits};
 pub use web::healthcheck;

@@ -60,6 +60,8 @@ pub struct WriterMetrics {
     pub messages: Counter,
     /// Events by effect: `folded`, `late`, `repeated`.
     pub events: Family<Kind, Counter>,
+    /// Log lines taken from their stream, redelivered ones too.
+    pub log_lines: Counter,
     /// Facts of the timer by kind: `silent`, `alive`, `host_gone`, `host_back`, `root_missing`, `root_back`, `joins`, `joined`.
     pub timer_facts: Family<Kind, Counter>,
     /// Messages set aside, by kind: `undecodable`, `wrong_subject`, `refused`.
@@ -211,6 +213,11 @@ fn register_writer(to: &mut Registry, m: &WriterMetrics) {
         "timer_facts",
         "Facts found by the timer",
         m.timer_facts.clone(),
+    );
+    to.register(
+        "log_lines",
+        "Log lines taken from their stream",
+        m.log_lines.clone(),
     );
     to.register("dead_letters", "Messages set aside", m.dead_letters.clone());
     to.register(

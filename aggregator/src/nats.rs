@@ -1,6 +1,7 @@
 //! The connection to NATS: settings, and reconnecting for ever. The stream and
 //! its consumer are in [`stream`].
 
+mod logs;
 mod stream;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use protocol::subject;
 use rand::RngExt as _;
 use tokio::sync::watch;
 
+pub(crate) use logs::{MAX_LOG_BATCHES, log_messages};
 pub(crate) use stream::{MAX_BATCH, ensure_stream, messages, renew_consumer, stream_name};
 
 /// Keep-alive of the connection; it is given up when two are missed.

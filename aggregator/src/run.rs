@@ -111,6 +111,7 @@ pub async fn run(
         metrics,
         alerts,
         retention: config.retention,
+        log_limits: config.log_limits,
         fail_point: FailPoint::from_environment(),
     };
     parts.spawn(work(writer, hub, own, leads, ending.clone()));
@@ -217,6 +218,7 @@ async fn work(
     let (nats, store) = (writer.nats.clone(), writer.store.clone());
     tokio::join!(
         writer::run(writer, leads, stop.clone()),
+        live::follow_logs(Arc::clone(&hub), nats.clone(), stop.clone()),
         live::follow(hub, nats, store, own, stop)
     );
     Ok(())

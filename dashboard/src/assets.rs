@@ -42,6 +42,8 @@ static FILES: &[(&str, &str, &[u8])] = &[
     asset!("latency.js", SCRIPT),
     asset!("list.js", SCRIPT),
     asset!("live.css", STYLE),
+    asset!("log.css", STYLE),
+    asset!("log.js", SCRIPT),
     asset!("main.js", SCRIPT),
     asset!("model.js", SCRIPT),
     asset!("pages.css", STYLE),

@@ -59,6 +59,11 @@ export class Connection {
     this.#connect();
   }
 
+  /** Says something to the server; lost when it is away. */
+  send(message) {
+    if (this.#isLive()) this.#socket.send(JSON.stringify(message));
+  }
+
   /** Now, whatever the back-off says. */
   retryNow() {
     if (this.#stopped || this.#isLive()) return;

@@ -41,6 +41,7 @@ export function startKeys({ onFilter, onEscape }) {
       ArrowDown: onRows(event.target) && (() => step(1)),
       ArrowUp: onRows(event.target) && (() => step(-1)),
       "/": () => search.focus(),
+      l: () => document.querySelector(".log-lines")?.focus(),
       "?": () => help.showModal(),
     }[event.key];
     if (!act) return;

@@ -9,6 +9,7 @@ import { Hosts } from "./hosts.js";
 import { startKeys } from "./keys.js";
 import { measured, median } from "./latency.js";
 import { List } from "./list.js";
+import { BuildLog } from "./log.js";
 import { Selection } from "./select.js";
 import { Status } from "./status.js";
 import { Store } from "./store.js";
@@ -34,7 +35,8 @@ const store = new Store();
 const list = new List(store);
 const hosts = new Hosts(store);
 let chosenTitle = null;
-const selection = live ? new Selection(store, list, (build) => titled(build)) : null;
+const log = new BuildLog({ send: (message) => connection.send(message), isLive: () => connection.state === "live" });
+const selection = live ? new Selection(store, list, log, (build) => titled(build)) : null;
 
 const connection = new Connection({ since: () => store.seq, onFrame: received, onState: stateChanged });
 const fallback = new Fallback({ onData: readByHttp, onState: (state) => status.fallback(state) });
@@ -48,6 +50,7 @@ let drawnTimes = 0;
 function received(frame) {
   const sent = parse(frame.timestamp);
   if (sent !== null) check(sent);
+  if (frame.type === "log") return log.take(frame.data);
   const change = store.apply(frame);
   if (frame.type === "heartbeat") status.stale(frame.data.stale ?? null);
   status.heard(serverNow());
@@ -159,6 +162,7 @@ function drawTitle() {
 
 function stateChanged(state) {
   status.draw();
+  if (state === "live") log.subscribe();
   if (state === "live") fallback.stop();
   else if (connection.tries > 0) fallback.start();
 }

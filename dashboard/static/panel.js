@@ -6,7 +6,7 @@ import { UNKNOWN, exact, parse, precise } from "./format.js";
 import { fillMetrics, origin, testMembers } from "./metrics.js";
 import { dataAge, elapsed, facts, hops, hostHref, prText, times, updated, web } from "./model.js";
 import { fillSteps } from "./steps.js";
-import { attribute, block, line, members, told } from "./text.js";
+import { attribute, block, calls, line, members, told } from "./text.js";
 import { fillTimeline, grows } from "./timeline.js";
 
 const TIMES = {
@@ -88,6 +88,10 @@ function fillMembers(article, f, build) {
     setHidden(article.querySelector(`[data-part="${key}"]`), list.length === 0);
     fillList(f[key], list);
   }
+  const called = calls(build.calls);
+  setHidden(article.querySelector('[data-part="calls"]'), called.length === 0);
+  setText(f["call-count"], String(called.length));
+  fillList(f.calls, called);
   const list = members(build.fields);
   setText(f["field-count"], String(Object.keys(build.fields ?? {}).length));
   fillList(f.fields, list);

@@ -14,15 +14,17 @@ export class Selection {
   #main = document.getElementById("main");
   #article = null;
   #events;
+  #log;
   #onChange;
   #left = null;
   id = null;
 
-  /** `onChange(build or null)`: for the title. */
-  constructor(store, list, onChange) {
+  /** `log`: of the chosen build; `onChange(build or null)`: for the title. */
+  constructor(store, list, log, onChange) {
     this.#store = store;
     this.#list = list;
     this.#onChange = onChange;
+    this.#log = log;
     this.#events = new Events(store);
   }
 
@@ -44,6 +46,7 @@ export class Selection {
     this.#aside.dataset.alive = "";
     this.#fill(build);
     this.#events.attach(this.#article, build);
+    this.#log.attach(this.#article, build);
   }
 
   /** This build has changed; `event`: now, by what happened on its host. */
@@ -54,6 +57,7 @@ export class Selection {
     this.#fill(build);
     if (event) showScreenHop(this.#article, serverNow() - Date.parse(build.last_updated));
     this.#events.changed(build);
+    this.#log.changed();
   }
 
   tick(now) {
@@ -126,6 +130,7 @@ export class Selection {
     this.#list.select(build.id);
     window.scrollTo(0, 0);
     this.#events.attach(this.#article, build);
+    this.#log.attach(this.#article, build);
   }
 
   #hide() {
@@ -137,6 +142,7 @@ export class Selection {
     this.#main.classList.remove("open");
     this.#list.select(null);
     this.#onChange(null);
+    this.#log.detach();
     if (this.#left) {
       document.getElementById("list").scrollTop = this.#left.list;
       window.scrollTo(0, this.#left.page);

@@ -46,6 +46,16 @@ export function told(facts) {
   return (facts ?? []).slice(0, MAX_MEMBERS).map((fact) => [line(fact.label), block(fact.text)]);
 }
 
+/** Calls of tools as [name, what went in and came out]. */
+export function calls(list) {
+  return (Array.isArray(list) ? list : []).slice(0, MAX_MEMBERS).map((call) => {
+    const text = (key) => (typeof call?.[key] === "string" ? call[key] : "");
+    const todo = text("todo") && `(${text("todo")})`;
+    const output = text("output") && `${call.is_error === true ? "failed: " : "→ "}${text("output")}`;
+    return [line(text("name") || "—"), block([todo, text("input"), output].filter((part) => part).join("\n"))];
+  });
+}
+
 /** The members of a value as [name, text]; what is no object is one without a name. */
 export function members(v) {
   if (v === null || v === undefined) return [];

@@ -41,6 +41,7 @@ impl Call {
             path: ".".to_owned(),
             file: self.file,
             session,
+            near: None,
             kind: EventKind::Content,
             found: false,
             recreated: false,

@@ -230,6 +230,10 @@ pub struct Build {
     pub context: Option<Context>,
     /// The producer's to-do list; null when it keeps none.
     pub todos: Option<Value>,
+    /// The newest calls of tools, `{name, todo, input, output, is_error}`, texts masked and cut; null
+    /// unless their texts may leave the host.
+    #[serde(default)]
+    pub calls: Option<Value>,
     /// The producer's agents: `[{name, state, ...}]`, of Context Foundry with `id, type, phase, progress, success,
     /// issues_found, issues_fixed, duration_ms, started_at, ended_at, tokens_used, tokens_limit, error`.
     pub agents: Option<Value>,

@@ -180,6 +180,10 @@ pub struct Event {
     /// then belongs to the newest active build with it on that host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
+    /// The project that a producer's session works in, where its file lies elsewhere: the event belongs
+    /// to the newest active build of another producer there, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near: Option<ProjectToken>,
     /// What happened.
     pub kind: EventKind,
     /// The content was there before this agent first looked: it may be of an earlier build.

@@ -14,6 +14,15 @@ pub const LIVE: &str = "phaseline.v1.live.>";
 pub const PRESENCES: &str = "phaseline.v1.presence.*";
 /// The leader repeats the newest `seq` here, so that a replica notices a gap (core NATS).
 pub const SEQ: &str = "phaseline.v1.seq";
+/// What the stream `PHASELINE_LOGS` holds: lines of logs of all hosts.
+pub const LOGS: &str = "phaseline.v1.log.>";
+/// Committed lines of logs, in the frames' format (core NATS): beside [`LIVE`], so that a flood of
+/// lines fills another queue than the changes of builds.
+pub const LIVE_LOGS: &str = "phaseline.v1.live-log.>";
+/// Name of the stream of log lines.
+pub const LOG_STREAM: &str = "PHASELINE_LOGS";
+/// Name of the one durable consumer of log lines.
+pub const LOG_CONSUMER: &str = "phaseline-log-writer";
 /// Name of the stream.
 pub const STREAM: &str = "PHASELINE";
 /// Name of the one durable consumer of the leader.
@@ -81,6 +90,18 @@ pub fn live_build(host: &str, build_id: &str) -> String {
 #[must_use]
 pub fn live_host(host: &str) -> String {
     format!("phaseline.v1.live.{}.{HOST_ITSELF}", token(host))
+}
+
+/// Where lines of a log are published: `phaseline.v1.log.<host>.<project token>`.
+#[must_use]
+pub fn log(host: &str, project: ProjectToken) -> String {
+    format!("phaseline.v1.log.{}.{project}", token(host))
+}
+
+/// Where committed lines of a build's log are published: `phaseline.v1.live-log.<host>.<build>`.
+#[must_use]
+pub fn live_log(host: &str, build_id: &str) -> String {
+    format!("phaseline.v1.live-log.{}.{}", token(host), token(build_id))
 }
 
 /// Where an agent says that it is there: `phaseline.v1.presence.<host>`.

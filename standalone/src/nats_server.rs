@@ -263,7 +263,7 @@ authorization {{
     {{
       user: {agent_user}, password: "{agent}"
       permissions: {{
-        publish: ["phaseline.v1.event.>", "phaseline.v1.presence.*"]
+        publish: ["phaseline.v1.event.>", "phaseline.v1.log.>", "phaseline.v1.presence.*"]
         subscribe: ["_INBOX.>"]
       }}
     }}

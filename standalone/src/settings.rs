@@ -60,6 +60,14 @@ pub struct UpConfig {
     pub max_depth: usize,
     /// Producers that the file names.
     pub producers: agent::Custom,
+    /// What texts of producers may leave the agent.
+    pub texts: agent::Texts,
+    /// Logs whose lines are shown, beside those that are known.
+    pub log_files: Vec<agent::LogPattern>,
+    /// Transcripts that are followed for their figures.
+    pub transcripts: Vec<String>,
+    /// What is kept of one build's log.
+    pub log_limits: aggregator::LogLimits,
     /// Age at which events are deleted.
     pub retention: Duration,
     /// What projects are meant to spend.
@@ -108,6 +116,23 @@ pub struct Settings {
     /// Directories deeper below a watched one are not walked [default: 32]
     #[arg(long, env = "PHASELINE_MAX_DEPTH", value_name = "N")]
     max_depth: Option<String>,
+    /// What texts of producers are shown, secrets masked: none, logs, or all (tools' inputs and outputs too) [default: logs]
+    #[arg(long, env = "PHASELINE_TEXTS", value_name = "WHAT")]
+    texts: Option<String>,
+    /// Logs named in the file.
+    #[arg(skip)]
+    #[serde(default)]
+    log_file: Vec<agent::LogPattern>,
+    /// Transcripts named in the file.
+    #[arg(skip)]
+    #[serde(default)]
+    transcripts: Vec<String>,
+    /// Most lines that are kept of one build's log [default: 10000]
+    #[arg(long, env = "PHASELINE_BUILD_LOG_LINES", value_name = "N")]
+    build_log_lines: Option<String>,
+    /// Most bytes that are kept of one build's log [default: 4MiB]
+    #[arg(long, env = "PHASELINE_BUILD_LOG_BYTES", value_name = "SIZE")]
+    build_log_bytes: Option<String>,
     /// Age at which events are deleted, e.g. 90d or 36h; builds stay [default: 90d]
     #[arg(long, env = "PHASELINE_RETENTION", value_name = "AGE")]
     retention: Option<String>,
@@ -164,6 +189,11 @@ impl Settings {
             outbox_max: first(self.outbox_max, file.outbox_max),
             prune: first(self.prune, file.prune),
             max_depth: first(self.max_depth, file.max_depth),
+            texts: first(self.texts, file.texts),
+            log_file: file.log_file,
+            transcripts: file.transcripts,
+            build_log_lines: first(self.build_log_lines, file.build_log_lines),
+            build_log_bytes: first(self.build_log_bytes, file.build_log_bytes),
             retention: first(self.retention, file.retention),
             budget: file.budget,
             nats_server: first(self.nats_server, file.nats_server),
@@ -195,6 +225,10 @@ impl Settings {
             max_depth: check::max_depth(self.max_depth)?,
             producers: check::producers(&self.producer, &prune)?,
             prune,
+            texts: check::texts(self.texts)?,
+            log_files: self.log_file,
+            transcripts: self.transcripts,
+            log_limits: check::log_limits(self.build_log_lines, self.build_log_bytes)?,
             retention: check::retention(self.retention)?,
             budgets: check::budgets(&self.budget)?,
             nats_server: check::nats_server(self.nats_server)?,

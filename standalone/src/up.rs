@@ -312,6 +312,7 @@ fn aggregator_config(
     );
     aggregator.retention = config.retention;
     aggregator.budgets.clone_from(&config.budgets);
+    aggregator.log_limits = config.log_limits;
     aggregator.allowed_hosts.clone_from(&config.allowed_hosts);
     // A call to its port is about the host whose files are watched.
     aggregator.host.clone_from(&config.host);
@@ -336,6 +337,9 @@ fn agent_config(config: &UpConfig, nats: &NatsServer) -> agent::Config {
     agent.prune = config.prune.clone();
     agent.max_depth = config.max_depth;
     agent.producers = config.producers.clone();
+    agent.texts = config.texts;
+    agent.logs.clone_from(&config.log_files);
+    agent.transcripts.clone_from(&config.transcripts);
     agent
 }
 

@@ -150,6 +150,14 @@ impl Api {
         self.read(&format!("/api/v1/hosts/{name}")).await
     }
 
+    /// A page of the lines of a build's log; `query` is e.g. `?last=1` or empty.
+    ///
+    /// # Errors
+    /// Without an answer, or with another status than 200.
+    pub async fn log(&self, id: &str, query: &str) -> Result<protocol::LogPage, String> {
+        self.read(&format!("/api/v1/builds/{id}/logs{query}")).await
+    }
+
     /// All events of a build, oldest first.
     ///
     /// # Errors

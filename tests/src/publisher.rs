@@ -66,6 +66,7 @@ impl Publisher {
             size: u64::try_from(text.len()).unwrap_or(u64::MAX),
             document: Some(RawValue::from_string(parsed.text).expect("canonical JSON")),
             session: None,
+            near: None,
             unreadable: None,
             git: None,
         }

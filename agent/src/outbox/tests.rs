@@ -53,6 +53,7 @@ fn event(kind: EventKind, text: &str) -> Event {
         size: 1,
         document: content.then_some(document),
         session: None,
+        near: None,
         unreadable: None,
         git: None,
     }

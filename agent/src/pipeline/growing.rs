@@ -5,22 +5,25 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use protocol::{ContentHash, Event, EventKind};
+use protocol::{ContentHash, Event, EventKind, ProjectToken};
 use serde_json::value::RawValue;
 
-use super::observe::{Look, timestamp};
-use super::{Pipeline, Tracked};
-use crate::beneath::{Beneath, ReadError};
+use super::observe::{Look, text, timestamp};
+use super::{Pipeline, Tracked, now_utc};
+use crate::beneath::{Beneath, Meta, ReadError};
 use crate::change::{self, Content, Known, Verdict};
 use crate::outbox::OutboxError;
-use crate::producer::Role;
-use crate::stream_json::{Kind, Stream, Turn};
+use crate::producer::{Format, Role};
+use crate::stream_json::{Kind, Options, Stream, Turn};
 
 /// Figures that merely moved (tokens, calls) are told this often.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// How far a file was read is kept at least this often while it grows: what
 /// `kill -9` makes the next start read again is no more than that.
 const SAVED_EVERY: Duration = Duration::from_millis(500);
+
+/// Transcripts last written to before this are not read at the first look, milliseconds.
+const OLD_TRANSCRIPT_MS: i64 = 24 * 3_600 * 1_000;
 
 /// A growing file.
 #[derive(Debug)]
@@ -44,8 +47,13 @@ impl Pipeline {
         if tracked.growing.is_none() {
             let saved = self.outbox.grown(path)?;
             let restored = saved.and_then(|saved| Stream::restore(kind, &saved));
+            let options = Options {
+                texts: self.setup.tool_texts,
+                transcript: kind == Kind::Transcript,
+            };
+            let stream = restored.unwrap_or_else(|| Stream::new(kind));
             tracked.growing = Some(Box::new(Growing {
-                stream: restored.unwrap_or_else(|| Stream::new(kind)),
+                stream: stream.with(options),
                 told: None,
                 saved_at: None,
             }));
@@ -122,6 +130,14 @@ impl Pipeline {
             document: RawValue::from_string(document.text).ok(),
             ..self.event(look, EventKind::Content, changed_at)
         };
+        if look.spec.source.format == Format::Lines(Kind::Transcript)
+            && let Some(cwd) = growing.stream.cwd()
+        {
+            // It lies beside other projects' transcripts; what it is about is where its session works.
+            event.near = Some(ProjectToken::of(cwd));
+            event.project = text(cwd.file_name().map_or(cwd, Path::new));
+            event.path = text(cwd.strip_prefix(look.root_path).unwrap_or(cwd));
+        }
         let mut known = Known {
             raw: Some(seen.raw),
             hash: Some(seen.hash),
@@ -192,5 +208,15 @@ impl Growing {
     fn was_saved(&mut self, now: Instant) {
         self.stream.was_saved();
         self.saved_at = Some(now);
+    }
+}
+
+impl Tracked {
+    /// A transcript that was there before the agent first looked, and is not of this day: a home
+    /// directory has years of them.
+    pub(super) fn is_old(&self, beneath: &Beneath, relative: &Path) -> bool {
+        let now = now_utc().as_millis();
+        let old = |meta: Meta| now - timestamp(meta.mtime_ns).as_millis() > OLD_TRANSCRIPT_MS;
+        self.first_look && self.known.is_none() && beneath.meta(relative).is_some_and(old)
     }
 }

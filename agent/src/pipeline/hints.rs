@@ -40,6 +40,9 @@ impl Pipeline {
     }
 
     pub(super) fn file_hint(&mut self, path: &Path, cause: Cause) {
+        if !self.is_more_than_a_log(path, false) {
+            return;
+        }
         let away = matches!(cause, Cause::Deleted | Cause::MovedAway);
         let key: Arc<Path> = match self.files.get_key_value(path) {
             Some((key, _)) => Arc::clone(key),

@@ -19,7 +19,7 @@ use crate::git;
 use crate::outbox::OutboxError;
 use crate::producer::{Format, Role, Spec};
 use crate::schedule::Patience;
-use crate::stream_json::Turn;
+use crate::stream_json::{Kind, Turn};
 
 /// After the outbox could not be written (a full disk), it is tried again in this time, by one file.
 const OUTBOX_RETRY: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub(super) struct Look<'a> {
     pub(super) spec: Spec,
     /// The root's label and path, and the file's project relative to it.
     root_label: &'a str,
-    root_path: &'a Path,
+    pub(super) root_path: &'a Path,
     project: PathBuf,
     /// The working tree that the file is in, relative to the root.
     tree: PathBuf,
@@ -100,6 +100,13 @@ impl Pipeline {
         let beneath = Beneath::open(&root.path);
         tracked.appended = spec.source.is_appended();
         let read = match &beneath {
+            Ok(beneath)
+                if spec.source.format == Format::Lines(Kind::Transcript)
+                    && tracked.is_old(beneath, relative) =>
+            {
+                tracked.schedule.settled();
+                return Ok(());
+            }
             Ok(beneath) => match spec.source.format {
                 Format::Lines(kind) => self
                     .read_on(kind, beneath, relative, path, tracked)?
@@ -363,6 +370,7 @@ impl Pipeline {
             size: 0,
             document: None,
             session: None,
+            near: None,
             unreadable: None,
             git: look
                 .beneath
@@ -407,7 +415,7 @@ pub(super) fn timestamp(ns: i64) -> Timestamp {
 }
 
 /// A path as text: `.` when empty, and cut where the event's limit is.
-fn text(path: &Path) -> String {
+pub(super) fn text(path: &Path) -> String {
     let mut text = path.to_string_lossy().into_owned();
     if text.is_empty() {
         text.push('.');

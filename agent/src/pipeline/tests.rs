@@ -69,6 +69,8 @@ impl Half {
             prune,
             max_depth,
             state_dir: state.to_owned(),
+            tool_texts: false,
+            logs: Logs::off(),
             walks_new: true,
         };
         let (to_outbox, to_board) = (Arc::clone(&outbox), Arc::clone(&board));

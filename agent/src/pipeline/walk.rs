@@ -247,6 +247,9 @@ impl Pipeline {
     /// A state file is there.
     fn met(&mut self, root: usize, path: &Path) {
         let first_look = !self.roots[root].looked;
+        if !self.is_more_than_a_log(path, first_look) {
+            return;
+        }
         let gap = match self.finds_gaps {
             true => Gap::Perhaps,
             false => Gap::No,

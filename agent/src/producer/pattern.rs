@@ -67,6 +67,12 @@ impl Pattern {
         self.0.len()
     }
 
+    /// Whether it holds the producer's own id.
+    pub(crate) fn has_id(&self) -> bool {
+        let is_id = |part: &Part| matches!(part, Part::Some { id: true, .. });
+        self.0.iter().any(is_id)
+    }
+
     /// Whether the end of this path fits.
     pub(crate) fn matches(&self, path: &Path) -> Option<Found> {
         Self::fits(&self.0, upwards(path))

@@ -79,6 +79,7 @@ fn help_names_every_setting() {
         "OUTBOX_MAX",
         "PRUNE",
         "MAX_DEPTH",
+        "TEXTS",
         "LOG",
         "LOG_FORMAT",
         "CONFIG",
@@ -114,4 +115,30 @@ fn the_state_directory_follows_the_user() {
     let xdg = &[("XDG_STATE_HOME", "/x"), ("HOME", "/home/u")];
     assert_eq!(with(xdg, true).unwrap(), "/x/phaseline");
     assert!(with(&[], false).is_err());
+}
+
+#[test]
+fn what_texts_may_leave_and_which_logs_is_configured() {
+    assert_eq!(read_args(&[]).unwrap().0.texts, Texts::Logs);
+    assert_eq!(
+        read_args(&["--texts", "none"]).unwrap().0.texts,
+        Texts::None
+    );
+    assert!(refused(&["--texts", "some"]).contains("none, logs or all"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.toml");
+    let with = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let file = with(
+        "texts = 'all'\n[[log_file]]\npattern = 'logs/*.log'\n[[log_file]]\npattern = 'runs/{id}/out.log'\nproducer = 'adw'\n",
+    );
+    let config = read_args(&["--config", &file]).unwrap().0;
+    assert_eq!((config.texts, config.logs.len()), (Texts::All, 2));
+    assert_eq!(config.log_patterns()[1].0, "adw");
+    let file = with("[[log_file]]\npattern = '/abs/*.log'\n");
+    assert!(refused(&["--config", &file]).contains("relative to a project"));
+    let file = with("[[log_file]]\npattern = 'runs/{id}/out.log'\n");
+    assert!(refused(&["--config", &file]).contains("producer"));
 }

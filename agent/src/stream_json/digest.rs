@@ -10,6 +10,7 @@ use protocol::json::Json;
 use super::attempt::Attempt;
 use super::figures::Figures;
 use super::line::{ModelUse, Todo, Usage};
+use super::texts::Told;
 
 /// Top-level members that change without meaning anything by it.
 pub(super) const VOLATILE: &[&str] = &["lines"];
@@ -18,7 +19,13 @@ pub(super) const VOLATILE: &[&str] = &["lines"];
 pub(super) fn of(figures: &Figures) -> Json {
     let todos = figures.todos.as_ref();
     let list = |todos: &super::line::Todos| Json::Array(todos.list.iter().map(todo).collect());
-    object([
+    let transcript = figures.options.transcript;
+    let transcript = transcript.then_some(("transcript", Json::Bool(true)));
+    let calls = figures.told.as_ref().map(|told| {
+        let calls = told.0.iter().map(call);
+        ("calls", Json::Array(calls.collect()))
+    });
+    let members = [
         ("digest", text("stream-json")),
         ("v", count(1)),
         (
@@ -40,6 +47,18 @@ pub(super) fn of(figures: &Figures) -> Json {
         ),
         ("lines", count(figures.lines)),
         ("bad_lines", count(figures.bad_lines)),
+    ];
+    object(members.into_iter().chain(transcript).chain(calls))
+}
+
+/// A call with its texts, which may be told.
+fn call(call: &Told) -> Json {
+    object([
+        ("name", maybe_text(call.name.as_deref())),
+        ("todo", maybe_text(call.todo.as_deref())),
+        ("input", maybe_text(call.input.as_deref())),
+        ("output", maybe_text(call.output.as_deref())),
+        ("is_error", Json::Bool(call.is_error)),
     ])
 }
 

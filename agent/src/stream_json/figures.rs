@@ -10,6 +10,7 @@ use super::digest;
 use super::line::{self, Call, Kind, Said, Todos};
 use super::lines::{self, Line};
 use super::seen::Seen;
+use super::texts::Calls;
 
 /// Attempts that are told one by one: more retries than any orchestrator makes.
 /// The oldest beyond it become one.
@@ -30,6 +31,23 @@ pub(crate) struct Figures {
     messages: Seen,
     calls: Seen,
     outputs: Seen,
+    /// The directory that the first line with one names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cwd: Option<String>,
+    /// The newest calls with their texts, where those may leave the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) told: Option<Calls>,
+    #[serde(skip)]
+    pub(super) options: Options,
+}
+
+/// What kind of file it is, and what of it may be told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Tool inputs and outputs may leave the host.
+    pub(crate) texts: bool,
+    /// It is a transcript: it never has a result line.
+    pub(crate) transcript: bool,
 }
 
 /// Calls of tools, over all attempts.
@@ -53,7 +71,7 @@ impl Figures {
             return;
         }
         self.lines += 1;
-        match line::read(text) {
+        match line::read(text, self.options.texts) {
             Ok(said) => self.take(said),
             Err(_) => self.bad_lines += 1,
         }
@@ -89,6 +107,9 @@ impl Figures {
         if said.kind == Kind::Other {
             return;
         }
+        if self.cwd.is_none() {
+            self.cwd.clone_from(&said.cwd);
+        }
         self.choose_attempt(&said);
         let is_new = self.messages.insert(said.message);
         let Some(attempt) = self.attempts.get_mut(self.current) else {
@@ -104,6 +125,9 @@ impl Figures {
             }
             Kind::User => {
                 for output in said.outputs {
+                    if let Some(told) = &mut self.told {
+                        told.output(&output);
+                    }
                     // An output may come before its input; each is counted once, by its own id.
                     if self.outputs.insert(output.id) && output.is_error {
                         self.tools.errors += 1;
@@ -170,6 +194,7 @@ impl Figures {
             return;
         }
         self.tools.calls += 1;
+        self.tell(&call);
         self.tools.last = call.name.or(self.tools.last.take());
         match call.todos {
             // A sub-agent's list is its own.
@@ -182,6 +207,25 @@ impl Figures {
                     todo.tools += 1;
                 }
             }
+        }
+    }
+
+    /// Keeps the texts of a call, where they may be told.
+    fn tell(&mut self, call: &Call) {
+        let Some(told) = &mut self.told else { return };
+        if call.todos.is_none() {
+            let list = self.todos.iter().flat_map(|todos| &todos.list);
+            let mut at_work = list.filter(|todo| todo.state == "in_progress");
+            told.call(call, at_work.next().map(|todo| todo.text.as_str()));
+        }
+    }
+
+    /// What may be told from here on.
+    pub(super) fn allow(&mut self, options: Options) {
+        self.options = options;
+        match options.texts {
+            true => _ = self.told.get_or_insert_default(),
+            false => self.told = None,
         }
     }
 

@@ -11,7 +11,7 @@ use protocol::{ContentHash, Document};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Accumulator, Kind, Sums, VOLATILE};
+use super::{Accumulator, Kind, Options, Sums, VOLATILE};
 use crate::beneath::{Beneath, Meta, ReadError};
 
 /// Bytes that are read at once: large enough that the calls cost nothing, small beside the agent's memory.
@@ -90,6 +90,18 @@ impl Stream {
             },
             dirty: false,
         })
+    }
+
+    /// The same, as what this kind of file is read and told.
+    pub(crate) fn with(mut self, options: Options) -> Self {
+        self.sums.sums.allow(options);
+        self
+    }
+
+    /// The directory that the session works in, if its lines say so.
+    pub(crate) fn cwd(&self) -> Option<&Path> {
+        let cwd = self.sums.sums.cwd().map(Path::new);
+        cwd.filter(|cwd| cwd.is_absolute())
     }
 
     /// What is to be saved, as JSON. Half a line at the end is read again.

@@ -7,6 +7,7 @@ use protocol::{ContentHash, Money};
 use serde::{Deserialize, Serialize};
 
 use super::cursor::{Broken, Cursor};
+use super::texts;
 
 /// Characters of a name (model, session, tool) that are kept.
 const MAX_NAME: usize = 120;
@@ -16,6 +17,8 @@ const MAX_TODO_TEXT: usize = 300;
 pub(super) const MAX_TODOS: usize = 100;
 /// Models of one result line that are kept: real ones have up to 3.
 pub(super) const MAX_MODELS: usize = 16;
+/// Characters of a path that are kept: as many as Linux allows.
+const MAX_PATH: usize = 4_096;
 /// Bytes of an id that are looked at; real ones have 30.
 const MAX_ID: usize = 256;
 
@@ -66,6 +69,8 @@ pub(super) struct Call {
     pub(super) name: Option<String>,
     /// The list that it writes: TodoWrite only.
     pub(super) todos: Option<Todos>,
+    /// What it was given; only where texts may leave the host.
+    pub(super) input: Option<String>,
 }
 
 /// What came back of a tool.
@@ -73,6 +78,8 @@ pub(super) struct Call {
 pub(super) struct Output {
     pub(super) id: Option<Id>,
     pub(super) is_error: bool,
+    /// What it gave; only where texts may leave the host.
+    pub(super) text: Option<String>,
 }
 
 /// What the end of an attempt says.
@@ -92,6 +99,8 @@ pub(super) struct Closing {
 pub(super) struct Said {
     pub(super) kind: Kind,
     pub(super) session: Option<String>,
+    /// The directory that the session works in; transcripts say it on each line.
+    pub(super) cwd: Option<String>,
     pub(super) uuid: Option<Id>,
     /// Of `system` lines: `init`; of results: how it went.
     subtype: Option<String>,
@@ -121,11 +130,11 @@ pub(super) enum Kind {
     Other,
 }
 
-/// Reads one line.
+/// Reads one line; `texts`: what tools were given and gave too.
 ///
 /// # Errors
 /// When it is no JSON object.
-pub(super) fn read(line: &[u8]) -> Result<Said, Broken> {
+pub(super) fn read(line: &[u8], texts: bool) -> Result<Said, Broken> {
     let mut cursor = Cursor::new(line);
     if is_of_no_interest(line) {
         cursor.skip()?;
@@ -138,11 +147,13 @@ pub(super) fn read(line: &[u8]) -> Result<Said, Broken> {
         match key {
             b"type" => kind = cursor.spelled_text()?.unwrap_or_default(),
             b"subtype" => said.subtype = cursor.text(MAX_NAME)?,
-            b"session_id" => said.session = cursor.text(MAX_NAME)?,
+            b"session_id" | b"sessionId" => said.session = cursor.text(MAX_NAME)?,
+            b"cwd" => said.cwd = cursor.text(MAX_PATH)?,
+            b"isSidechain" => said.is_nested |= cursor.flag()? == Some(true),
             b"uuid" => said.uuid = id(cursor)?,
             b"model" => said.model = cursor.text(MAX_NAME)?,
-            b"parent_tool_use_id" => said.is_nested = cursor.spelling()? != b"null",
-            b"message" => message(cursor, &mut said)?,
+            b"parent_tool_use_id" => said.is_nested |= cursor.spelling()? != b"null",
+            b"message" => message(cursor, &mut said, texts)?,
             b"is_error" => said.closing.is_error = cursor.flag()?,
             b"num_turns" => said.closing.turns = cursor.count()?,
             b"duration_ms" => said.closing.duration_ms = cursor.count()?,
@@ -184,14 +195,14 @@ fn is_of_no_interest(line: &[u8]) -> bool {
     })
 }
 
-fn message(cursor: &mut Cursor, said: &mut Said) -> Result<(), Broken> {
+fn message(cursor: &mut Cursor, said: &mut Said, texts: bool) -> Result<(), Broken> {
     cursor.object(|key, cursor| {
         match key {
             b"id" => said.message = id(cursor)?,
             b"model" => said.model = cursor.text(MAX_NAME)?,
             b"usage" => said.usage = usage(cursor)?,
             b"content" => {
-                cursor.array(|cursor| block(cursor, said))?;
+                cursor.array(|cursor| block(cursor, said, texts))?;
             }
             _ => {}
         }
@@ -200,11 +211,12 @@ fn message(cursor: &mut Cursor, said: &mut Said) -> Result<(), Broken> {
     Ok(())
 }
 
-fn block(cursor: &mut Cursor, said: &mut Said) -> Result<(), Broken> {
+fn block(cursor: &mut Cursor, said: &mut Said, texts: bool) -> Result<(), Broken> {
     let mut kind: &[u8] = b"";
     let mut call = Call::default();
     let mut input: &[u8] = b"";
     let (mut answered, mut is_error) = (None, false);
+    let mut content: &[u8] = b"";
     cursor.object(|key, cursor| {
         match key {
             b"type" => kind = cursor.spelled_text()?.unwrap_or_default(),
@@ -213,6 +225,7 @@ fn block(cursor: &mut Cursor, said: &mut Said) -> Result<(), Broken> {
             b"input" => input = cursor.spelling()?,
             b"tool_use_id" => answered = id(cursor)?,
             b"is_error" => is_error = cursor.flag()? == Some(true),
+            b"content" if texts => content = cursor.spelling()?,
             _ => {}
         }
         Ok(())
@@ -221,12 +234,15 @@ fn block(cursor: &mut Cursor, said: &mut Said) -> Result<(), Broken> {
         b"tool_use" => {
             if call.name.as_deref() == Some("TodoWrite") {
                 call.todos = todos(input)?;
+            } else if texts {
+                call.input = texts::input(input)?;
             }
             said.calls.push(call);
         }
         b"tool_result" => said.outputs.push(Output {
             id: answered,
             is_error,
+            text: if texts { texts::output(content)? } else { None },
         }),
         _ => {}
     }

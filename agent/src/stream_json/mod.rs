@@ -1,6 +1,7 @@
 //! Files of JSON lines that grow: followed from a saved offset, added up, and
-//! told as a digest. Claude Code's stream-JSON (`raw_output.jsonl`) is told in
-//! figures: texts, tool inputs and outputs never leave this module. Context
+//! told as a digest. Of Claude Code's stream-JSON (`raw_output.jsonl`)
+//! and transcripts figures are told: texts never leave this module, tool inputs
+//! and outputs only where the settings allow it (`texts`). Context
 //! Foundry's older loop has a log of its calls and one of its broadcasts (`foundry`).
 //!
 //! `lines` cuts pieces of the file into lines, `sums` knows the kinds of
@@ -17,11 +18,14 @@ mod line;
 mod lines;
 mod seen;
 mod sums;
+mod texts;
 
 pub(crate) use follow::{Stream, Turn};
 pub(crate) use sums::Kind;
 
 use digest::VOLATILE;
+pub(crate) use figures::Options;
+
 use lines::{Line, Lines};
 use sums::Sums;
 

@@ -4,7 +4,7 @@ use protocol::ContentHash;
 use protocol::json::Json;
 use serde::Serialize;
 
-use super::figures::Figures;
+use super::figures::{Figures, Options};
 use super::foundry::{EventLog, SessionLog};
 use super::lines::Line;
 use super::{foundry, line};
@@ -14,6 +14,8 @@ use super::{foundry, line};
 pub(crate) enum Kind {
     /// Claude Code's stream-JSON.
     StreamJson,
+    /// Claude Code's transcript of a session, whose lines are of another shape and never tell a result.
+    Transcript,
     /// Context Foundry's `session.jsonl`: one line per call of its model.
     FoundrySession,
     /// Context Foundry's `events.jsonl`: what it also broadcasts.
@@ -42,7 +44,7 @@ impl Default for Sums {
 impl Sums {
     pub(super) fn new(kind: Kind) -> Self {
         match kind {
-            Kind::StreamJson => Self::StreamJson(Figures::default()),
+            Kind::StreamJson | Kind::Transcript => Self::StreamJson(Figures::default()),
             Kind::FoundrySession => Self::FoundrySession(SessionLog::default()),
             Kind::FoundryEvents => Self::FoundryEvents(EventLog::default()),
         }
@@ -51,10 +53,27 @@ impl Sums {
     /// What was saved, read again; none when it was not saved from this kind.
     pub(super) fn restore(kind: Kind, saved: &str) -> Option<Self> {
         Some(match kind {
-            Kind::StreamJson => Self::StreamJson(serde_json::from_str(saved).ok()?),
+            Kind::StreamJson | Kind::Transcript => {
+                Self::StreamJson(serde_json::from_str(saved).ok()?)
+            }
             Kind::FoundrySession => Self::FoundrySession(serde_json::from_str(saved).ok()?),
             Kind::FoundryEvents => Self::FoundryEvents(serde_json::from_str(saved).ok()?),
         })
+    }
+
+    /// What of it may be told from here on.
+    pub(super) fn allow(&mut self, options: Options) {
+        if let Self::StreamJson(figures) = self {
+            figures.allow(options);
+        }
+    }
+
+    /// The directory that the session works in, if its lines say so.
+    pub(super) fn cwd(&self) -> Option<&str> {
+        match self {
+            Self::StreamJson(figures) => figures.cwd.as_deref(),
+            Self::FoundrySession(_) | Self::FoundryEvents(_) => None,
+        }
     }
 
     /// Takes over one line.
@@ -69,7 +88,7 @@ impl Sums {
     /// Whether this text is a whole line.
     pub(super) fn reads(&self, text: &[u8]) -> bool {
         match self {
-            Self::StreamJson(_) => line::read(text).is_ok(),
+            Self::StreamJson(_) => line::read(text, false).is_ok(),
             Self::FoundrySession(_) | Self::FoundryEvents(_) => foundry::is_whole(text),
         }
     }

@@ -8,7 +8,7 @@ use super::{
     LogFormat, MIN_RETENTION, Resolved, Settings, duration,
 };
 use crate::nats::NatsTarget;
-use crate::store::{BadDatabaseUrl, DatabaseTarget};
+use crate::store::{BadDatabaseUrl, DatabaseTarget, LogLimits};
 
 impl Settings {
     /// An empty variable, as compose files make them, is the same as none.
@@ -25,6 +25,8 @@ impl Settings {
             &mut self.host,
             &mut self.ingest_token_file,
             &mut self.retention,
+            &mut self.build_log_lines,
+            &mut self.build_log_bytes,
             &mut self.log,
             &mut self.log_format,
         ] {
@@ -38,6 +40,10 @@ impl Settings {
         let log = check_log(self.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()))?;
         let log_format = check_log_format(self.log_format.as_deref())?;
         let retention = check_retention(self.retention.as_deref())?;
+        let log_limits = check_log_limits(
+            self.build_log_lines.as_deref(),
+            self.build_log_bytes.as_deref(),
+        )?;
         let nats = NatsTarget {
             url: self.nats_url.unwrap_or_else(|| DEFAULT_NATS_URL.to_owned()),
             password: read_secret(
@@ -73,6 +79,7 @@ impl Settings {
                     nats,
                     database,
                     retention,
+                    log_limits,
                     allowed_hosts,
                     host,
                     ingest_token,
@@ -127,6 +134,21 @@ fn check_retention(text: Option<&str>) -> Result<Duration, BadSetting> {
             "an age of at least 1h such as 90d, 36h or 4w",
         )
     })
+}
+
+fn check_log_limits(lines: Option<&str>, bytes: Option<&str>) -> Result<LogLimits, BadSetting> {
+    let mut limits = LogLimits::default();
+    if let Some(text) = lines {
+        limits.lines = LogLimits::read_lines(text).ok_or_else(|| {
+            BadSetting::value("PHASELINE_BUILD_LOG_LINES", text, LogLimits::LINES_EXPECTED)
+        })?;
+    }
+    if let Some(text) = bytes {
+        limits.bytes = LogLimits::read_bytes(text).ok_or_else(|| {
+            BadSetting::value("PHASELINE_BUILD_LOG_BYTES", text, LogLimits::BYTES_EXPECTED)
+        })?;
+    }
+    Ok(limits)
 }
 
 fn check_log_format(text: Option<&str>) -> Result<LogFormat, BadSetting> {

@@ -22,6 +22,8 @@ pub(super) struct FileSettings {
     host: Option<String>,
     ingest_token_file: Option<String>,
     retention: Option<String>,
+    build_log_lines: Option<String>,
+    build_log_bytes: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
     #[serde(default)]
@@ -64,6 +66,8 @@ impl FileSettings {
             host: over.host.or(self.host),
             ingest_token_file: over.ingest_token_file.or(self.ingest_token_file),
             retention: over.retention.or(self.retention),
+            build_log_lines: over.build_log_lines.or(self.build_log_lines),
+            build_log_bytes: over.build_log_bytes.or(self.build_log_bytes),
             log: over.log.or(self.log),
             log_format: over.log_format.or(self.log_format),
         }

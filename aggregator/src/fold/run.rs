@@ -116,6 +116,7 @@ impl Run {
                 tokens: None,
                 context: None,
                 todos: None,
+                calls: None,
                 agents: None,
                 tests: None,
                 decisions: None,

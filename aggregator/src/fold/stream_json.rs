@@ -12,7 +12,7 @@ use protocol::{Build, BuildState, Event, Money};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::limits::{MAX_FILES, MAX_SENTENCE, MAX_TODOS};
+use super::limits::{MAX_CALLS, MAX_FILES, MAX_SENTENCE, MAX_TODOS};
 use super::run::{EndedBy, Run, moment};
 use super::track::Track;
 use super::value::{count, cut, name};
@@ -42,6 +42,12 @@ struct Stream {
     order: u64,
     attempts: Vec<Attempt>,
     todos: Option<Value>,
+    /// Calls of tools with their texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    calls: Option<Value>,
+    /// A transcript: what another file tells of the same session is more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    transcript: bool,
     tools: Option<u64>,
     tool_errors: Option<u64>,
     bad_lines: u64,
@@ -57,6 +63,15 @@ pub(super) fn is_digest(document: &Map<String, Value>) -> bool {
 pub(super) fn content(run: &mut Run, file: &str, document: &Map<String, Value>) {
     run.streams.take(file, document);
     run.streams.apply(&mut run.build);
+}
+
+/// A transcript of a session that works where this build does: its figures are the build's.
+pub(super) fn beside(track: &mut Track, event: &Event, document: &Map<String, Value>) {
+    let Some(run) = &mut track.run else { return };
+    if !run.build.has_ended() {
+        run.believe(event);
+        content(run, &event.file, document);
+    }
 }
 
 /// A file that no orchestrator stands behind: its attempts are the builds.
@@ -131,7 +146,7 @@ impl Streams {
     /// A session that two files tell (a worktree's and its copy) is paid once.
     fn own(&self) -> Vec<(&str, &Stream, Vec<&Attempt>)> {
         let mut files: Vec<_> = self.files.iter().collect();
-        files.sort_by_key(|(_, stream)| std::cmp::Reverse(stream.order));
+        files.sort_by_key(|(_, stream)| (stream.transcript, std::cmp::Reverse(stream.order)));
         let mut elsewhere: BTreeSet<&str> = BTreeSet::new();
         let mut own = Vec::new();
         for (file, stream) in files {
@@ -183,6 +198,9 @@ impl Streams {
         if let Some(todos) = own.iter().find_map(|(_, stream, _)| stream.todos.as_ref()) {
             build.todos = Some(todos.clone());
         }
+        if let Some(calls) = own.iter().find_map(|(_, stream, _)| stream.calls.as_ref()) {
+            build.calls = Some(calls.clone());
+        }
         let mut agents: Vec<_> = own
             .iter()
             .filter(|(_, _, attempts)| !attempts.is_empty())
@@ -202,6 +220,8 @@ impl Stream {
             order,
             attempts: attempts.map(Attempt::read).collect(),
             todos: todos(document),
+            calls: calls(document),
+            transcript: document.get("transcript") == Some(&Value::Bool(true)),
             tools: tools.and_then(|tools| count(tools, "calls")),
             tool_errors: tools.and_then(|tools| count(tools, "errors")),
             bad_lines: count(document, "bad_lines").unwrap_or(0),
@@ -264,6 +284,23 @@ fn agent_name(file: &str) -> &str {
     let mut parts = file.rsplit('/');
     let name = parts.next().unwrap_or_default();
     parts.next().unwrap_or(name)
+}
+
+/// Calls with their texts; none where those stay on the host.
+fn calls(document: &Map<String, Value>) -> Option<Value> {
+    let list = document.get("calls")?.as_array()?;
+    let calls = list.iter().filter_map(Value::as_object).take(MAX_CALLS);
+    let text = |call: &Map<String, Value>, key| {
+        let text = call.get(key).and_then(Value::as_str);
+        text.map(|text| cut(text, MAX_SENTENCE))
+    };
+    let told = calls.map(|call| {
+        json!({
+            "name": name(call, "name"), "todo": text(call, "todo"), "input": text(call, "input"),
+            "output": text(call, "output"), "is_error": call.get("is_error").and_then(Value::as_bool),
+        })
+    });
+    Some(told.collect())
 }
 
 fn todos(document: &Map<String, Value>) -> Option<Value> {

@@ -273,6 +273,10 @@ impl Track {
     }
 
     fn content(&mut self, event: &Event, document: &Map<String, Value>) -> Option<Build> {
+        if self.producer != event.producer && stream_json::is_digest(document) {
+            stream_json::beside(self, event, document);
+            return None;
+        }
         match self.producer.as_str() {
             adw::PRODUCER => return adw::content(self, event, document),
             context_foundry::PRODUCER => return context_foundry::content(self, event, document),

@@ -27,6 +27,7 @@ pub(crate) enum News {
 #[derive(Debug, Clone)]
 pub(crate) struct OutFrame {
     pub(crate) kind: FrameType,
+    /// 0 for one without a place in the order of changes.
     pub(crate) seq: u64,
     pub(crate) text: Utf8Bytes,
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::change::{Change, News};
 use super::incoming::Incoming;
 use super::join::SharedSnapshot;
+use super::logs::{self, LogFrame};
 use super::state::{Applied, RowSet, State};
 use super::{MAX_BUILDS, RING};
 use crate::metrics::Metrics;
@@ -40,6 +41,7 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     pub(super) shared: Mutex<Option<SharedSnapshot>>,
     pub(super) news: broadcast::Sender<News>,
+    logs: broadcast::Sender<Arc<LogFrame>>,
     loaded: watch::Sender<bool>,
     beacon: watch::Sender<Option<Instant>>,
     stale: watch::Sender<Option<Stale>>,
@@ -56,6 +58,7 @@ impl Hub {
             state: Mutex::default(),
             shared: Mutex::default(),
             news: broadcast::Sender::new(ring),
+            logs: broadcast::Sender::new(logs::RING),
             loaded: watch::Sender::new(false),
             beacon: watch::Sender::new(None),
             stale: watch::Sender::new(None),
@@ -93,6 +96,16 @@ impl Hub {
 
     pub(super) fn heard_beacon(&self) {
         self.beacon.send_replace(Some(Instant::now()));
+    }
+
+    /// Log lines of all builds from here on.
+    pub(crate) fn logs(&self) -> broadcast::Receiver<Arc<LogFrame>> {
+        self.logs.subscribe()
+    }
+
+    pub(super) fn tell_log(&self, frame: LogFrame) {
+        // An error only means that nobody looks at a log.
+        let _ = self.logs.send(Arc::new(frame));
     }
 
     /// Why what is shown may be old; none while it is up to date.

@@ -11,6 +11,7 @@ mod freshness;
 mod hub;
 mod incoming;
 mod join;
+mod logs;
 mod own;
 mod state;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub(crate) use follow::follow;
 pub(crate) use freshness::{Servers, watch_freshness};
 pub(crate) use hub::{Hub, now};
 pub(crate) use join::Joined;
+pub(crate) use logs::{LogFrame, follow_logs};
 pub(crate) use own::{OwnFrames, own_frames};
 
 /// A leader speaks every 5 s; after two missed words nobody leads.

@@ -58,6 +58,12 @@ SELECT host, producer, project_token, id, open FROM (
 WHERE state <> 'unknown' OR body->>'same_as' IS NULL
 ORDER BY open DESC, session_id IS NOT DISTINCT FROM $3 DESC, opened_seq DESC LIMIT 1";
 
+/// The newest active build of another producer in a project.
+const TRACK_NEAR: &str = "
+SELECT host, producer, project_token FROM build
+WHERE host = $1 AND project_token = $2 AND producer <> $3 AND ended_at IS NULL
+ORDER BY opened_seq DESC LIMIT 1";
+
 const OPEN_KEYS: &str = "
 SELECT DISTINCT host, producer, project_token FROM build WHERE ended_at IS NULL
 ORDER BY host, producer, project_token";
@@ -95,6 +101,18 @@ impl WriterSession {
             })
         };
         row.as_ref().map(place).transpose()
+    }
+
+    /// The track of another producer's newest active build in a project.
+    pub(crate) async fn track_near(
+        &self,
+        host: &str,
+        project: ProjectToken,
+        producer: &str,
+    ) -> Result<Option<TrackKey>, StoreError> {
+        let params: [&(dyn ToSql + Sync); 3] = [&host, &project.to_string(), &producer];
+        let row = answered(self.client().query_opt(TRACK_NEAR, &params)).await?;
+        row.as_ref().map(key).transpose()
     }
 
     /// Every track that has an open build, by key only: the tracks are loaded in pages.

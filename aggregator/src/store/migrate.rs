@@ -29,6 +29,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../migrations/0002_exact_cost.sql"),
     },
     Migration {
+        number: 3,
+        name: "log_lines",
+        sql: include_str!("../../migrations/0003_log_lines.sql"),
+    },
+    Migration {
         number: 4,
         name: "history_and_costs",
         sql: include_str!("../../migrations/0004_history_and_costs.sql"),

@@ -25,8 +25,21 @@ DELETE FROM host_past WHERE (name, seq) IN (
         SELECT 1 FROM host_past WHERE name = old.name AND seq > old.seq AND at < now() - make_interval(secs => $1))
     ORDER BY at LIMIT $2)";
 
+/// Their log goes with the events; how many lines there were goes with the last of them.
+const LOG_LINES: &str = "
+DELETE FROM log_line WHERE (build_id, number) IN (
+    SELECT build_id, number FROM log_line WHERE committed_at < now() - make_interval(secs => $1) ORDER BY committed_at LIMIT $2)";
+const LOG_SOURCES: &str = "
+DELETE FROM log_source WHERE (agent, project_token, file, generation) IN (
+    SELECT agent, project_token, file, generation FROM log_source
+    WHERE seen_at < now() - make_interval(secs => $1) ORDER BY seen_at LIMIT $2)";
+const BUILD_LOGS: &str = "
+DELETE FROM build_log WHERE build_id IN (
+    SELECT build_id FROM build_log WHERE updated_at < now() - make_interval(secs => $1) ORDER BY updated_at LIMIT $2)
+AND NOT EXISTS (SELECT FROM log_line WHERE log_line.build_id = build_log.build_id)";
+
 impl Store {
-    /// Deletes one batch of events, dead letters, snapshots and hosts' changes older than
+    /// Deletes one batch of events, log lines, dead letters, snapshots and hosts' changes older than
     /// `age`; answers how many rows went. Call again while it is not 0.
     pub(crate) async fn retire(&self, age: Duration) -> Result<u64, StoreError> {
         let client = self.client().await?;
@@ -36,7 +49,14 @@ impl Store {
         if deleted > 0 {
             return Ok(deleted);
         }
-        for statement in [EVENTS, DEAD_LETTERS, HOSTS] {
+        for statement in [
+            EVENTS,
+            LOG_LINES,
+            LOG_SOURCES,
+            BUILD_LOGS,
+            DEAD_LETTERS,
+            HOSTS,
+        ] {
             deleted += client.execute(statement, &[&seconds, &BATCH]).await?;
         }
         Ok(deleted)

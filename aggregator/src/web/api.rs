@@ -1,5 +1,4 @@
-//! The API's reads. `/logs` answers empty until its data exists, and is not in
-//! the API's description until then.
+//! The API's reads.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +8,9 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
 use protocol::page::{AlertPage, BuildFilter, BuildPage, EventPage, HostPage};
-use protocol::{Build, Host};
+use protocol::{Build, Host, LogPage};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use super::App;
 use super::error::{ApiError, ErrorBody};
@@ -23,6 +22,9 @@ const MAX_BUILDS: u32 = 200;
 /// Most events in one answer, and how many unless told.
 const MAX_EVENTS: u32 = 500;
 const DEFAULT_EVENTS: u32 = 100;
+/// Most log lines in one answer, and how many unless told.
+const MAX_LINES: u32 = 1_000;
+const DEFAULT_LINES: u32 = 500;
 
 type Answer<T> = Result<Json<T>, ApiError>;
 type PathText = Result<Path<String>, PathRejection>;
@@ -158,12 +160,38 @@ pub(super) async fn events(State(app): State<App>, id: PathText, uri: Uri) -> An
     Ok(Json(page))
 }
 
-pub(super) async fn logs(State(app): State<App>, id: PathText, uri: Uri) -> Answer<Value> {
-    let params = Params::read(&uri, &["after", "limit"])?;
-    params.number("after", 0..=i64::MAX)?;
-    params.number("limit", 1..=MAX_EVENTS)?;
-    find(&app, id).await?;
-    Ok(Json(json!({ "lines": [], "next": null, "dropped": 0 })))
+/// The lines of a build's log, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/builds/{id}/logs", tag = "builds",
+    description = "Lines of the log files of the build's producer, bounded: the oldest give way and are counted in \
+                   `dropped`. Secrets are masked. Empty where texts may not leave the host.",
+    params(
+        ("id" = String, Path, description = "Id of the build"),
+        ("after" = Option<i64>, Query, description = "`next` of the answer before, or the number of any line"),
+        ("limit" = Option<u32>, Query, description = "Lines in the answer, 1 to 1000; 500 unless told"),
+        ("last" = Option<u8>, Query, description = "1: the newest `limit` lines instead of those after `after`"),
+    ),
+    responses(
+        (status = 200, description = "A page of lines", body = LogPage),
+        (status = 400, description = "A parameter cannot be used", body = ErrorBody),
+        (status = 404, description = "There is no such build", body = ErrorBody),
+        (status = 503, description = "The database cannot be reached", body = ErrorBody),
+    ),
+)]
+pub(super) async fn logs(State(app): State<App>, id: PathText, uri: Uri) -> Answer<LogPage> {
+    let params = Params::read(&uri, &["after", "limit", "last"])?;
+    let after = params.number("after", 0..=i64::MAX)?;
+    let limit = params
+        .number("limit", 1..=MAX_LINES)?
+        .unwrap_or(DEFAULT_LINES);
+    let last = params.flag("last")?;
+    let id = build_id(id)?;
+    let page = app.ask(app.store.log(&id, after, limit, last)).await?;
+    if page.lines.is_empty() {
+        // No lines may also mean no build.
+        known(&app, &id).await?;
+    }
+    Ok(Json(page))
 }
 
 /// All hosts that were ever heard of, by name.

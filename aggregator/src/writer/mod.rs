@@ -8,6 +8,7 @@ mod commit;
 mod consume;
 mod duties;
 mod leader;
+mod logs;
 mod names;
 mod presence;
 mod publish;
@@ -29,9 +30,10 @@ use crate::history;
 use crate::live::OwnFrames;
 use crate::metrics::Metrics;
 use crate::nats::Nats;
-use crate::store::{Store, WriterSession};
+use crate::store::{LogLimits, Store, WriterSession};
 use consume::Interrupt;
 use leader::{Leader, Lost};
+use logs::LogWriter;
 
 /// First wait after the lead was lost or Postgres could not be reached.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -73,6 +75,8 @@ pub(crate) struct WriterParts {
     pub alerts: Arc<Alerts>,
     /// Age at which events and dead letters are deleted.
     pub retention: Duration,
+    /// What is kept of one build's log.
+    pub log_limits: LogLimits,
     /// For tests.
     pub fail_point: FailPoint,
 }
@@ -207,6 +211,13 @@ async fn lead(
         parts.metrics.clone(),
     ));
     tasks.spawn(history::keep_taking(parts.store.clone(), parts.retention));
+    let logs = LogWriter {
+        store: parts.store.clone(),
+        nats: parts.nats.clone(),
+        metrics: parts.metrics.clone(),
+        limits: parts.log_limits,
+    };
+    tasks.spawn(logs.run());
     let mut backoff = FIRST_BACKOFF;
     loop {
         match leader.consume(stop).await {

@@ -17,7 +17,7 @@ use crate::nats::Nats;
 
 /// The broker closes a connection that sends a longer protocol line than 4,096 bytes; a host name of
 /// hundreds of strange characters would, because it stands in the subject twice and encoded.
-const MAX_SUBJECT_BYTES: usize = 3_500;
+pub(super) const MAX_SUBJECT_BYTES: usize = 3_500;
 /// For all frames of a commit; only a connection that hangs needs so long.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -1,5 +1,6 @@
-//! Calls that name only a session: which track they belong to, after
-//! everything before them is committed; and which builds that such calls made
+//! Calls that name only a session, and transcripts of sessions that work in
+//! another producer's project: which track they belong to, after everything
+//! before them is committed; and which builds that such calls made
 //! turn out to be builds of files. The leader is the only writer, so that what
 //! it once asked of the database it need not ask again until a build with that
 //! session begins or ends. All of it is dropped with the lead.
@@ -102,16 +103,29 @@ fn call(draft: &Draft) -> Option<(&Event, &str)> {
     }
 }
 
-/// Splits drafts where calls that name a session begin and end.
+/// The project in which the session works that a draft tells of.
+fn near(draft: &Draft) -> Option<ProjectToken> {
+    match &draft.fact {
+        Fact::Observed(Event { near, .. }) => *near,
+        Fact::Timer(_) => None,
+    }
+}
+
+/// It must be asked which track this one belongs to.
+fn is_to_be_placed(draft: &Draft) -> bool {
+    call(draft).is_some() || near(draft).is_some()
+}
+
+/// Splits drafts where those that are to be placed begin and end.
 pub(super) fn segments(drafts: Vec<Draft>) -> VecDeque<Vec<Draft>> {
     let mut segments: VecDeque<Vec<Draft>> = VecDeque::new();
     for draft in drafts {
-        let named = call(&draft).is_some();
+        let named = is_to_be_placed(&draft);
         match segments.back_mut() {
             Some(last)
                 if last
                     .last()
-                    .is_some_and(|last| call(last).is_some() == named) =>
+                    .is_some_and(|last| is_to_be_placed(last) == named) =>
             {
                 last.push(draft);
             }
@@ -124,9 +138,20 @@ pub(super) fn segments(drafts: Vec<Draft>) -> VecDeque<Vec<Draft>> {
 impl Leader {
     /// Files each draft that names a session under the newest active build with
     /// it on that host; without one, under the newest that had it where the
-    /// call is its tail; else it is of a track of its own.
+    /// call is its tail; else it is of a track of its own. A transcript goes to
+    /// the newest active build of another producer in its project; without one
+    /// it is a build of its own.
     pub(super) async fn place(&mut self, drafts: &mut [Draft]) -> Result<(), Lost> {
         for draft in drafts {
+            if let Some(project) = near(draft) {
+                let key = &draft.key;
+                let found = self
+                    .db
+                    .track_near(&key.host, project, &key.producer)
+                    .await?;
+                draft.key = found.unwrap_or_else(|| draft.key.clone());
+                continue;
+            }
             let Some((_, name)) = call(draft) else {
                 continue;
             };

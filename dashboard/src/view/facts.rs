@@ -175,6 +175,27 @@ pub(crate) fn told(facts: &[protocol::build::Fact]) -> Vec<Member> {
         .collect()
 }
 
+/// Calls of tools: name, and what went in and came out.
+pub(crate) fn calls(value: Option<&Value>) -> Vec<Member> {
+    let list = value.and_then(Value::as_array).into_iter().flatten();
+    let call = |call: &Value| {
+        let text = |key: &str| call[key].as_str().filter(|text| !text.is_empty());
+        let mark = match call["is_error"] == Value::Bool(true) {
+            true => "failed: ",
+            false => "→ ",
+        };
+        let output = text("output").map(|text| format!("{mark}{text}"));
+        let todo = text("todo").map(|todo| format!("({todo})"));
+        let parts = [todo, text("input").map(str::to_owned), output];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        Member {
+            name: text::line(text("name").unwrap_or(format::UNKNOWN), text::NAME_CHARS),
+            text: text::block(&parts.join("\n"), text::VALUE_CHARS),
+        }
+    };
+    list.take(text::MAX_MEMBERS).map(call).collect()
+}
+
 /// The members of a value as text; a value that is no object is one member without a name.
 pub(crate) fn members(value: &Value) -> Vec<Member> {
     match value {

@@ -30,6 +30,8 @@ pub(crate) struct Panel {
     pub(crate) reason: String,
     pub(crate) error: String,
     pub(crate) origin: &'static str,
+    /// It is of a moment: without what a script would read.
+    pub(crate) is_past: bool,
     pub(crate) data_age: Stamp,
     pub(crate) updated: Stamp,
     pub(crate) elapsed: Stamp,
@@ -41,6 +43,7 @@ pub(crate) struct Panel {
     pub(crate) hops: [String; 3],
     pub(crate) todos: Vec<Step>,
     pub(crate) todos_done: String,
+    pub(crate) calls: Vec<facts::Member>,
     pub(crate) agents: Vec<Step>,
     pub(crate) details: Vec<Member>,
     pub(crate) metrics: Metrics,
@@ -93,6 +96,7 @@ impl Panel {
             hops: hops(build, moment),
             todos: step::todos(build),
             todos_done: step::done(build),
+            calls: facts::calls(build.calls.as_ref()),
             agents: step::agents(build),
             details: facts::told(&build.facts),
             metrics: Metrics::new(build),
@@ -106,6 +110,8 @@ impl Panel {
     pub(crate) fn at(mut self, at: Timestamp) -> Self {
         self.host_href = past::href(&self.host_href, at);
         self.updated = self.updated.still();
+        self.data_age = self.data_age.still();
+        self.is_past = true;
         self.elapsed = self.elapsed.still();
         self
     }

@@ -181,6 +181,36 @@ pub(super) fn budgets(
     })
 }
 
+pub(super) fn texts(what: Option<String>) -> Result<agent::Texts, BadSetting> {
+    let Some(text) = what else {
+        return Ok(agent::Texts::default());
+    };
+    agent::Texts::parse(&text)
+        .ok_or_else(|| BadSetting::value("PHASELINE_TEXTS", &text, agent::Texts::WORDS))
+}
+
+pub(super) fn log_limits(
+    lines: Option<String>,
+    bytes: Option<String>,
+) -> Result<aggregator::LogLimits, BadSetting> {
+    let limits = aggregator::LogLimits::default();
+    let lines = match lines {
+        Some(text) => aggregator::LogLimits::read_lines(&text).ok_or_else(|| {
+            let expected = aggregator::LogLimits::LINES_EXPECTED;
+            BadSetting::value("PHASELINE_BUILD_LOG_LINES", &text, expected)
+        })?,
+        None => limits.lines,
+    };
+    let bytes = match bytes {
+        Some(text) => aggregator::LogLimits::read_bytes(&text).ok_or_else(|| {
+            let expected = aggregator::LogLimits::BYTES_EXPECTED;
+            BadSetting::value("PHASELINE_BUILD_LOG_BYTES", &text, expected)
+        })?,
+        None => limits.bytes,
+    };
+    Ok(aggregator::LogLimits { lines, bytes })
+}
+
 pub(super) fn retention(age: Option<String>) -> Result<Duration, BadSetting> {
     let text = age.unwrap_or_else(|| DEFAULT_RETENTION.to_owned());
     units::age(&text)

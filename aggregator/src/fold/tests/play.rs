@@ -58,6 +58,7 @@ impl Play {
             size: 0,
             document: None,
             session: None,
+            near: None,
             unreadable: None,
             git: None,
         }

@@ -226,3 +226,39 @@ fn a_file_without_an_orchestrator_is_a_build_for_each_session() {
         (2, BuildState::Failed, usd("0.25"))
     );
 }
+
+#[test]
+fn a_transcript_counts_beside_its_build_and_never_over_a_result() {
+    let mut play = adw(&[(PLANNER, digest(&[told("s1", "0.5")]))]);
+    let mut transcript = digest(&[
+        running("s1", "claude-opus-4-5-20251101"),
+        running("s2", "m"),
+    ]);
+    transcript["transcript"] = json!(true);
+    let mut event = play.content("-shop/s1.jsonl", &transcript);
+    event.producer = "claude-code".to_owned();
+    play.fold(event);
+    let build = play.build();
+    let tokens = build.tokens.unwrap();
+    assert_eq!(
+        tokens.input,
+        Some(2 + 1_000_000),
+        "s1 as its result says, s2 as far as it is known"
+    );
+    assert_eq!(build.cost_estimated, Some(true));
+    assert_eq!(build.producer, "adw");
+}
+
+#[test]
+fn calls_are_shown_with_their_texts_where_they_are_told() {
+    let mut document = digest(&[running("s1", "m")]);
+    let quiet = adw(&[(PLANNER, document.clone())]);
+    assert_eq!(quiet.build().calls, None);
+    document["calls"] = json!([
+        {"name":"Bash","todo":null,"input":"command: ls","output":5,"is_error":"yes"}, "nonsense"
+    ]);
+    let play = adw(&[(PLANNER, document)]);
+    let call =
+        json!({"name":"Bash","todo":null,"input":"command: ls","output":null,"is_error":null});
+    assert_eq!(play.build().calls, Some(json!([call])));
+}

@@ -16,6 +16,8 @@ pub(super) enum Heard {
     Alive,
     /// It wants each build at most so often.
     Rate(f64),
+    /// It wants the log lines of this build; none: of no build.
+    Logs(Option<String>),
     /// It says goodbye.
     Bye,
     /// It may not do that.
@@ -36,6 +38,7 @@ struct Said {
     #[serde(rename = "type")]
     kind: String,
     per_second: Option<f64>,
+    build: Option<String>,
 }
 
 impl Inbound {
@@ -93,6 +96,14 @@ fn said(text: &str) -> Heard {
         ("rate", Some(per_second)) if per_second.is_finite() && per_second > 0.0 => {
             Heard::Rate(per_second)
         }
+        ("logs", _)
+            if said
+                .build
+                .as_ref()
+                .is_none_or(|id| id.len() <= super::MAX_FILTER) =>
+        {
+            Heard::Logs(said.build)
+        }
         ("rate", _) => Heard::Refused(CloseCode::Invalid, "per_second must be a number above 0"),
         _ => Heard::Refused(
             CloseCode::Policy,
@@ -124,6 +135,7 @@ mod tests {
             r#"{"type":"rate"}"#,
             r#"{"type":"rate","per_second":-1}"#,
             r#"{"type":5}"#,
+            r#"{"type":"logs","build":5}"#,
         ] {
             assert!(
                 matches!(rate(bad), Heard::Refused(CloseCode::Invalid, _)),
@@ -134,6 +146,14 @@ mod tests {
             rate(r#"{"type":"shout"}"#),
             Heard::Refused(CloseCode::Policy, _)
         ));
+    }
+
+    #[test]
+    fn the_log_of_one_build_is_asked_for() {
+        let logs = |text: &str| hear(Ok(Message::text(text)));
+        let of = |build: &str| Heard::Logs(Some(build.to_owned()));
+        assert_eq!(logs(r#"{"type":"logs","build":"h-aa-1"}"#), of("h-aa-1"));
+        assert_eq!(logs(r#"{"type":"logs","build":null}"#), Heard::Logs(None));
     }
 
     #[test]

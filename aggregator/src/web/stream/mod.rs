@@ -1,9 +1,10 @@
 //! `/api/v1/stream`: the upgrade to a WebSocket. [`session`] is the life of
 //! one connection, [`talk`] what it is sent, [`socket`] how that is written,
-//! [`inbound`] what a client may say, [`metered`] how much.
+//! [`reading`] the log it looks at, [`inbound`] what a client may say, [`metered`] how much.
 
 mod inbound;
 mod metered;
+mod reading;
 mod session;
 mod socket;
 mod talk;
@@ -41,6 +42,8 @@ struct Wishes {
     full: bool,
     filter: Filter,
     beat: Duration,
+    /// Id of the build whose log lines are wanted.
+    logs: Option<String>,
 }
 
 /// Seconds of silence before a heartbeat, unless the reader asks otherwise.
@@ -56,6 +59,7 @@ impl Default for Wishes {
             full: false,
             filter: Filter::default(),
             beat: Duration::from_secs(BEAT_S),
+            logs: None,
         }
     }
 }
@@ -69,6 +73,9 @@ impl Default for Wishes {
 /// and at once when the values become old or current again (`data.stale`: `reason` and `last_seen_at`). A client may send
 /// `{"type":"rate","per_second":N}`: each build is then sent at most N times a second (0.1 to 50); failures,
 /// completions and changed to-do lists never wait.
+/// `{"type":"logs","build":ID}` asks for the log lines of one build (null: of none), as `logs` does: `log` frames with
+/// `id`, `lines`, `dropped` and `skipped_bytes`, as `/api/v1/builds/{id}/logs` has them; their `seq` is null. Where the
+/// numbers of the lines have a gap, that route has what is missing.
 #[utoipa::path(
     get, path = "/api/v1/stream", tag = "stream",
     params(
@@ -77,6 +84,7 @@ impl Default for Wishes {
         ("build" = Option<String>, Query, description = "Only this build and its host"),
         ("host" = Option<String>, Query, description = "Only this host and its builds"),
         ("beat" = Option<u64>, Query, description = "Seconds of silence before a heartbeat, 1 to 60; 15 unless given"),
+        ("logs" = Option<String>, Query, description = "Log lines of this build too, as `log` frames"),
     ),
     responses(
         (status = 101, description = "The WebSocket is open"),
@@ -166,19 +174,23 @@ fn accept(app: &App, request: &mut Request) -> Result<Accepted, ApiError> {
 }
 
 fn wishes(request: &Request) -> Result<Wishes, ApiError> {
-    let params = Params::read(request.uri(), &["since", "full", "build", "host", "beat"])?;
+    let params = Params::read(
+        request.uri(),
+        &["since", "full", "build", "host", "beat", "logs"],
+    )?;
     let filter = Filter {
         build: params.text("build"),
         host: params.text("host"),
     };
-    if [&filter.build, &filter.host]
+    let logs = params.text("logs");
+    if [&filter.build, &filter.host, &logs]
         .into_iter()
         .flatten()
         .any(|text| text.chars().count() > MAX_FILTER)
     {
         return Err(ApiError::bad_request(
             "bad_parameter",
-            "build and host must be names that exist.",
+            "build, host and logs must be names that exist.",
         ));
     }
     Ok(Wishes {
@@ -186,6 +198,7 @@ fn wishes(request: &Request) -> Result<Wishes, ApiError> {
         full: params.flag("full")?,
         filter,
         beat: Duration::from_secs(params.number("beat", BEATS_S)?.unwrap_or(BEAT_S)),
+        logs,
     })
 }
 

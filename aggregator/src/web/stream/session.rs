@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Wishes;
 use super::inbound::{Heard, Inbound};
+use super::reading::Reading;
 use super::socket::Socket;
 use super::talk::Talk;
 use crate::live::{Hub, Joined, OutFrame};
@@ -51,6 +52,7 @@ pub(super) struct Session<S> {
     talk: Talk,
     first: Option<Vec<OutFrame>>,
     inbound: Inbound,
+    reading: Reading,
     stale: watch::Receiver<Option<Stale>>,
     silent_since: Instant,
     /// Silence after which a heartbeat says that there is nothing to say.
@@ -64,12 +66,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let now = Instant::now();
         let stale = hub.stale();
         let beat = wishes.beat;
+        let reading = Reading::new(Arc::clone(&hub), wishes.logs.clone());
         let (talk, first) = Talk::begin(hub, wishes, joined, now);
         Self {
             socket,
             talk,
             first: Some(first),
             inbound: Inbound::new(now),
+            reading,
             stale,
             silent_since: now,
             beat,
@@ -120,6 +124,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                         self.unanswered = 0;
                         self.talk.set_rate(per_second);
                     }
+                    Heard::Logs(build) => {
+                        self.unanswered = 0;
+                        self.reading.of(build);
+                    }
                     Heard::Bye => return Err(End::Left),
                     Heard::Refused(code, reason) => return Err(End::Refused(code, reason)),
                     Heard::Broken => return Err(End::Failed),
@@ -135,6 +143,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.send(vec![heartbeat]).await?;
             }
             () = sleep_until(wake) => self.wake(Instant::now()).await?,
+            // Last: lines are never in the way of a change.
+            Some(frame) = self.reading.next() => self.send(vec![frame]).await?,
         }
         Ok(())
     }

@@ -1,0 +1,151 @@
+//! Transcripts of Claude Code give figures to the build that they belong to,
+//! and inputs and outputs of tools are shown only where the settings allow it.
+
+use std::fs;
+use std::path::Path;
+
+use harness::adw::{Tree, Workflow, planned};
+use harness::browser::{available, with_browser};
+use harness::claude::{Claude, SECRET, output_of};
+use harness::fixtures;
+use harness::scratch;
+use harness::system::{Agent, Aggregator, HOST, System};
+use protocol::ProjectToken;
+use protocol::subject::build_id;
+use serde_json::{Value, json};
+
+use crate::log_lines::append;
+use crate::pages::open;
+
+async fn system_with(settings: &[(&'static str, &str)]) -> System {
+    let mut system = System::bare().await;
+    let aggregator = Aggregator::start(&system.nats, &system.database).await;
+    system.aggregators.push(aggregator);
+    let watch = system.watch.clone().into_os_string();
+    let agent = Agent::start_with(HOST, watch, &system.nats, settings);
+    system.agents.push(agent);
+    system.host_is(HOST, "up").await;
+    system
+}
+
+/// Lines as Claude Code keeps them: what all have, and the rest.
+fn line(cwd: &Path, session: &str, rest: &Value) -> String {
+    let mut line = json!({"parentUuid":null,"isSidechain":false,"userType":"external","cwd":cwd,
+        "sessionId":session,"version":"2.0.14","gitBranch":"main","timestamp":"2025-12-10T10:33:03.064Z"});
+    let rest = rest.as_object().unwrap().clone();
+    line.as_object_mut().unwrap().extend(rest);
+    format!("{line}\n")
+}
+
+fn says(cwd: &Path, session: &str, message: &str) -> String {
+    let message = json!({"type":"assistant","uuid":format!("u-{message}"),"message":{"id":message,"role":"assistant",
+        "model":"claude-sonnet-4-5-20250929","content":[{"type":"text","text":SECRET}],
+        "usage":{"input_tokens":3,"cache_creation_input_tokens":100,"cache_read_input_tokens":1000,"output_tokens":7}}});
+    line(cwd, session, &message)
+}
+
+fn asks(cwd: &Path, session: &str) -> String {
+    let prompt = json!({"type":"user","uuid":"u1","message":{"role":"user","content":SECRET}});
+    format!(
+        "{}\n{}",
+        json!({"type":"summary","summary":SECRET,"leafUuid":"u0"}),
+        line(cwd, session, &prompt)
+    )
+}
+
+#[tokio::test]
+async fn a_transcript_gives_figures_to_the_build_where_its_session_works_else_it_is_one() {
+    let home = scratch::directory("home");
+    let projects = home.join(".claude/projects");
+    fs::create_dir_all(&projects).unwrap();
+    let file = scratch::directory("config").join("agent.toml");
+    let place = format!("transcripts = ['{}/**/*.jsonl']\n", projects.display());
+    fs::write(&file, place).unwrap();
+    let system = system_with(&[("PHASELINE_CONFIG", file.to_str().unwrap())]).await;
+
+    // Nobody's project: a build of its own, told by its session.
+    let elsewhere = Path::new("/srv/weather");
+    let alone = projects.join("-srv-weather/5f3c.jsonl");
+    append(&alone, &asks(elsewhere, "5f3c"));
+    append(&alone, &says(elsewhere, "5f3c", "m1").repeat(3));
+    let id = build_id(HOST, ProjectToken::of_id("claude-code", "5f3c"), 1);
+    let is_counted = |build: &protocol::Build| {
+        build
+            .tokens
+            .as_ref()
+            .is_some_and(|t| t.input == Some(3) && t.cache_read == Some(1000))
+    };
+    let build = system.build_by_id(&id, is_counted).await;
+    assert_eq!(
+        (build.producer.as_str(), build.project.as_str()),
+        ("claude-code", "weather")
+    );
+    assert_eq!(
+        build.cost_estimated,
+        Some(true),
+        "a transcript has no result"
+    );
+
+    // A project where another producer is at work.
+    let project = system.project("shop");
+    project.phase(&fixtures::phase("shop", "Builder", "4/7", "building"));
+    system.build(&project, 1, |_| true).await;
+    let beside = projects.join("-shop/77aa.jsonl");
+    append(&beside, &asks(project.dir(), "77aa"));
+    append(&beside, &says(project.dir(), "77aa", "m2"));
+    let build = system.build(&project, 1, is_counted).await;
+    assert_eq!(
+        build.phase.as_deref(),
+        Some("Builder"),
+        "all else is its own"
+    );
+    assert_eq!(build.producer, "context-foundry");
+    assert_eq!(system.database.builds().await.unwrap().len(), 2);
+    for event in system.database.events().await.unwrap() {
+        assert!(!format!("{event:?}").contains("hunter2"), "{event:?}");
+    }
+    let lines = system
+        .database
+        .number("SELECT count(*) FROM log_line")
+        .await;
+    assert_eq!(lines.unwrap(), 0, "figures only");
+}
+
+#[tokio::test]
+async fn tool_inputs_and_outputs_are_shown_masked_where_that_is_allowed() {
+    let system = system_with(&[("PHASELINE_TEXTS", "all")]).await;
+    let workflow = Workflow::begin(&system.watch.join("shop"), "3af4a34d");
+    workflow.state(Tree::Main, &planned("83", "feature-issue-83"));
+    let mut claude = Claude::start(&output_of(&workflow.dir(Tree::Main), "builder"), "s1");
+    claude.todos("t0", &[("Write the code", "in_progress")]);
+    // The output is there before its input.
+    claude.output("t1", true);
+    claude.call("t1", "Bash");
+    let id = workflow.build_id(HOST, 1);
+    let called = |build: &protocol::Build| {
+        let calls = build.calls.as_ref().and_then(Value::as_array);
+        calls.is_some_and(|calls| calls.iter().any(|call| call["name"] == "Bash"))
+    };
+    let build = system.build_by_id(&id, called).await;
+    let masked = SECRET.replace("hunter2", "[masked]");
+    let call = json!({"name":"Bash","todo":"Write the code","input":format!("command: {masked}"),
+        "output":masked,"is_error":true});
+    assert_eq!(build.calls, Some(json!([call])));
+    for event in system.database.events().await.unwrap() {
+        assert!(!format!("{event:?}").contains("hunter2"), "{event:?}");
+    }
+    if !available() {
+        return;
+    }
+    with_browser(&system.aggregators[0].base(), async |page| {
+        open(page, &format!("/builds/{id}")).await;
+        page.until_text("[data-f=calls]", |text| text.contains(&masked))
+            .await;
+        claude.call("t2", "Read");
+        page.until_text("[data-f=call-count]", |text| text == "2")
+            .await;
+        page.until_text("[data-f=calls]", |text| text.contains("Read"))
+            .await;
+    })
+    .await;
+}
