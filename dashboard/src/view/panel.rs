@@ -85,6 +85,7 @@ impl Panel {
                 .as_deref()
                 .map_or_else(String::new, |e| text::block(e, text::VALUE_CHARS)),
             origin: metrics::origin(build),
+            is_past: false,
             data_age: data_age(build, moment),
             updated: updated(build, moment),
             elapsed: row::elapsed(build, moment),
