@@ -81,6 +81,7 @@ impl Follower {
             return;
         };
         let mut connected = self.nats.connected.clone();
+        let mut wanted = self.hub.ahead.wanted();
         self.settle().await;
         self.load().await;
         let mut sweep = tokio::time::interval(SWEEP);
@@ -101,6 +102,11 @@ impl Follower {
                 () = until(overdue) => {
                     self.behind = None;
                     self.catch_up().await;
+                }
+                Ok(()) = wanted.changed() => {
+                    if *wanted.borrow_and_update() > self.hub.seq() {
+                        self.catch_up().await;
+                    }
                 }
                 changed = connected.changed() => {
                     if changed.is_err() {

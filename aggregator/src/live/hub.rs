@@ -10,6 +10,7 @@ use protocol::{Build, Host, Timestamp};
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
+use super::ahead::Ahead;
 use super::change::{Change, News};
 use super::incoming::Incoming;
 use super::join::SharedSnapshot;
@@ -43,6 +44,7 @@ pub(crate) struct Hub {
     pub(super) news: broadcast::Sender<News>,
     logs: broadcast::Sender<Arc<LogFrame>>,
     loaded: watch::Sender<bool>,
+    pub(super) ahead: Ahead,
     beacon: watch::Sender<Option<Instant>>,
     stale: watch::Sender<Option<Stale>>,
     pub(super) metrics: Arc<Metrics>,
@@ -60,6 +62,7 @@ impl Hub {
             news: broadcast::Sender::new(ring),
             logs: broadcast::Sender::new(logs::RING),
             loaded: watch::Sender::new(false),
+            ahead: Ahead::new(),
             beacon: watch::Sender::new(None),
             stale: watch::Sender::new(None),
             metrics,
@@ -221,6 +224,7 @@ impl Hub {
     }
 
     fn note(&self, state: &State) {
+        self.ahead.reached(state.seq);
         self.metrics
             .live
             .seq

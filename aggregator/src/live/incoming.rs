@@ -17,7 +17,7 @@ pub(super) enum Said {
     /// A build ended.
     Complete { id: String },
     /// A whole host.
-    Host(Host),
+    Host(Box<Host>),
 }
 
 /// A frame that the hub takes in, with its text for the browsers.
@@ -67,9 +67,9 @@ impl Incoming {
                 patch: frame.data,
             },
             FrameType::BuildComplete => Said::Complete { id: id()? },
-            FrameType::HostUpdate => Said::Host(
+            FrameType::HostUpdate => Said::Host(Box::new(
                 serde_json::from_value(Value::Object(frame.data)).map_err(BadFrame::NotAFrame)?,
-            ),
+            )),
             other => return Err(BadFrame::Unexpected(other)),
         };
         Ok(Self {

@@ -3,6 +3,7 @@
 //! reads Postgres where frames are missing, and hands each change to all
 //! connected browsers. Postgres is the record; this is a cache of it.
 
+mod ahead;
 mod change;
 mod conflate;
 mod filter;

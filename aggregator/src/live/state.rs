@@ -155,7 +155,7 @@ impl State {
                 )
             }
             Said::Host(host) => {
-                let record = Arc::new(HostRecord::new(host, at));
+                let record = Arc::new(HostRecord::new(*host, at));
                 self.hosts
                     .insert(record.host.name.clone(), Arc::clone(&record));
                 (

@@ -1,6 +1,8 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::incoming::Incoming;
+use super::state::RowSet;
 use super::testing::{Leader, hub};
 use super::*;
 
@@ -322,4 +324,27 @@ fn a_reader_who_asked_for_less_gets_each_build_less_often() {
         conflator.due().unwrap() - now,
         std::time::Duration::from_secs(2)
     );
+}
+
+#[tokio::test]
+async fn a_reader_that_is_ahead_is_not_shown_what_was_before() {
+    let (hub, mut leader) = (hub(16), Leader::default());
+    let first = leader_set(&mut leader, 1, "Scout");
+    let second = leader_set(&mut leader, 1, "Architect");
+    hub.load(RowSet::default(), 0, false);
+    hub.take(Incoming::read(first).unwrap());
+    let mut wanted = hub.ahead.wanted();
+    let reader = async {
+        hub.reach(2).await;
+        hub.join(Some(2), &open()).unwrap()
+    };
+    let follower = async {
+        wanted.changed().await.unwrap();
+        assert_eq!(*wanted.borrow(), 2, "Postgres is to be read");
+        hub.take(Incoming::read(second).unwrap());
+    };
+    let (joined, ()) = tokio::join!(reader, follower);
+    assert!(joined.resumed && joined.frames.is_empty(), "{joined:?}");
+    // What nobody can have seen is not waited for.
+    hub.reach(u64::MAX).await;
 }

@@ -216,6 +216,9 @@ async fn converse(app: App, accepted: Accepted) {
             return;
         }
     };
+    if let Some(since) = wishes.since {
+        app.hub.reach(since).await;
+    }
     let Some(joined) = app.hub.join(wishes.since, &wishes.filter) else {
         return;
     };
