@@ -2,6 +2,7 @@
 //! to the outbox. It sleeps until a hint comes or the earliest thing that was
 //! put off is due; idle, it does not wake at all.
 
+mod event;
 mod growing;
 mod hints;
 mod left_out;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use protocol::{ContentHash, Event, EventKind, ProjectToken};
 use serde_json::value::RawValue;
 
-use super::observe::{Look, text, timestamp};
+use super::event::{text, timestamp};
+use super::observe::Look;
 use super::{Pipeline, Tracked, now_utc};
 use crate::beneath::{Beneath, Meta, ReadError};
 use crate::change::{self, Content, Known, Verdict};

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::Pipeline;
-use super::observe::text;
+use super::event::text;
 use crate::logs::Place;
 
 impl Pipeline {

@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use protocol::event::{EVENT_VERSION, MAX_TEXT_BYTES};
 use protocol::{Event, EventKind, Timestamp, Unreadable, UnreadableReason};
 use serde_json::value::RawValue;
 
+use super::event::timestamp;
 use super::problem::Problem;
 use super::{Gap, Job, Pipeline, Tracked, now_utc};
 use crate::beneath::{Beneath, Meta, ReadError, Reading};
 use crate::change::{self, Content, Known, Verdict};
-use crate::git;
 use crate::outbox::OutboxError;
 use crate::producer::{Format, Role, Spec};
 use crate::schedule::Patience;
@@ -32,12 +31,12 @@ pub(super) struct Look<'a> {
     pub(super) path: &'a Path,
     pub(super) spec: Spec,
     /// The root's label and path, and the file's project relative to it.
-    root_label: &'a str,
+    pub(super) root_label: &'a str,
     pub(super) root_path: &'a Path,
-    project: PathBuf,
+    pub(super) project: PathBuf,
     /// The working tree that the file is in, relative to the root.
-    tree: PathBuf,
-    beneath: Option<&'a Beneath>,
+    pub(super) tree: PathBuf,
+    pub(super) beneath: Option<&'a Beneath>,
     pub(super) now: Instant,
 }
 
@@ -344,39 +343,6 @@ impl Pipeline {
             .filter_map(|tracked| tracked.known.as_ref().map(|known| known.event))
             .max()
     }
-
-    pub(super) fn event(&self, look: &Look, kind: EventKind, changed_at: Timestamp) -> Event {
-        let identity = self.outbox.identity();
-        let project = look.root_path.join(&look.project);
-        Event {
-            v: EVENT_VERSION,
-            agent: identity.agent,
-            boot: identity.boot,
-            seq: 0,
-            host: self.setup.host.clone(),
-            producer: look.spec.source.producer.to_string(),
-            project_token: look.spec.token(),
-            project: text(project.file_name().map_or(project.as_path(), Path::new)),
-            root: text(Path::new(look.root_label)),
-            path: text(&look.project),
-            file: text(&look.spec.file),
-            kind,
-            found: false,
-            recreated: false,
-            gap: false,
-            changed_at,
-            observed_at: now_utc(),
-            hash: None,
-            size: 0,
-            document: None,
-            session: None,
-            near: None,
-            unreadable: None,
-            git: look
-                .beneath
-                .and_then(|beneath| git::of_project(beneath, look.root_path, &look.tree)),
-        }
-    }
 }
 
 impl Tracked {
@@ -408,18 +374,4 @@ fn root_error(error: &io::Error) -> ReadError {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Missing,
         kind => ReadError::Refused(kind.into()),
     }
-}
-
-pub(super) fn timestamp(ns: i64) -> Timestamp {
-    Timestamp::from_millis(ns.div_euclid(1_000_000))
-}
-
-/// A path as text: `.` when empty, and cut where the event's limit is.
-pub(super) fn text(path: &Path) -> String {
-    let mut text = path.to_string_lossy().into_owned();
-    if text.is_empty() {
-        text.push('.');
-    }
-    text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
-    text
 }
