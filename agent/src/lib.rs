@@ -158,7 +158,7 @@ fn logs_of(config: &Config, state: &Path) -> (Logs, Option<(Logs, Arc<Saved>)>) 
         Texts::None => (Logs::off(), None),
         Texts::Logs | Texts::All => {
             let logs = Logs::on();
-            (logs.clone(), Some((logs, Arc::new(Saved::open(state)))))
+            (logs.clone(), Some((logs, Arc::new(Saved::new(state)))))
         }
     }
 }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::hint::Hint;
 
-/// Hints that wait: as many as the kernel queues by default
-/// (`fs.inotify.max_queued_events`), 640 KiB of slots.
-const QUEUE: usize = 16_384;
+/// Hints that wait, in 320 KiB of slots: half of what the kernel queues before
+/// them by default (`fs.inotify.max_queued_events`).
+const QUEUE: usize = 8_192;
 
 /// What must never be lost; raising one twice is the same as once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use bytes::Bytes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -103,9 +102,7 @@ pub async fn run(
     let servers = config.servers;
     let freshness = live::watch_freshness(Arc::clone(&hub), nats.clone(), servers, ending.clone());
     parts.spawn(well(freshness));
-    let (own_frames, own) = live::own_frames();
     let writer = WriterParts {
-        own_frames,
         store: store.clone(),
         nats: nats.clone(),
         metrics,
@@ -114,7 +111,7 @@ pub async fn run(
         log_limits: config.log_limits,
         fail_point: FailPoint::from_environment(),
     };
-    parts.spawn(work(writer, hub, own, leads, ending.clone()));
+    parts.spawn(work(writer, hub, leads, ending.clone()));
 
     let outcome = wait(&mut parts, &ending).await;
     ending.cancel();
@@ -207,7 +204,6 @@ pub async fn migrate(database: &DatabaseTarget) -> anyhow::Result<()> {
 async fn work(
     writer: WriterParts,
     hub: Arc<Hub>,
-    own: mpsc::Receiver<Bytes>,
     leads: watch::Sender<Leadership>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -219,7 +215,7 @@ async fn work(
     tokio::join!(
         writer::run(writer, leads, stop.clone()),
         live::follow_logs(Arc::clone(&hub), nats.clone(), stop.clone()),
-        live::follow(hub, nats, store, own, stop)
+        live::follow(hub, nats, store, stop)
     );
     Ok(())
 }

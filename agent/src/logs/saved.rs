@@ -4,8 +4,8 @@
 //! what the files' ends hold is shipped once more.
 
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -24,13 +24,30 @@ CREATE TABLE position (
 ) STRICT, WITHOUT ROWID;
 PRAGMA user_version = 1;";
 
-/// The positions.
+/// The positions, opened with the first log: most agents have none, and stay small.
 #[derive(Debug)]
-pub(crate) struct Saved(Mutex<Option<Connection>>);
+pub(crate) struct Saved {
+    dir: PathBuf,
+    db: OnceLock<Mutex<Option<Connection>>>,
+}
 
 impl Saved {
-    /// Opens what is in this directory, or begins it.
-    pub(crate) fn open(dir: &Path) -> Self {
+    /// What is in this directory.
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            db: OnceLock::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
+        let db = self.db.get_or_init(|| Mutex::new(self.open()));
+        db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens what is there, or begins it.
+    fn open(&self) -> Option<Connection> {
+        let dir = &self.dir;
         let path = dir.join("logs.db");
         let opened = open(&path).or_else(|error| {
             tracing::warn!(path = %path.display(), %error, "failed to read how far logs were shipped: the ends of all logs are shipped once more");
@@ -42,12 +59,12 @@ impl Saved {
         if let Err(error) = &opened {
             tracing::error!(path = %path.display(), %error, "how far logs are shipped is not kept over a restart");
         }
-        Self(Mutex::new(opened.ok()))
+        opened.ok()
     }
 
     /// Where the reading of a file stood.
     pub(super) fn get(&self, path: &Path) -> Option<State> {
-        let db = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let db = self.lock();
         let mut query = db
             .as_ref()?
             .prepare_cached("SELECT state FROM position WHERE path = ?1")
@@ -61,7 +78,7 @@ impl Saved {
 
     /// Keeps where it stands. What cannot be kept is shipped once more after a restart.
     pub(super) fn put(&self, path: &Path, state: &State) {
-        let db = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let db = self.lock();
         let (Some(db), Ok(text)) = (db.as_ref(), serde_json::to_string(state)) else {
             return;
         };
@@ -113,15 +130,15 @@ mod tests {
         let path = Path::new("/p/execution.log");
         let mut state = State::default();
         (state.generation, state.position) = (7, 99);
-        let saved = Saved::open(dir.path());
+        let saved = Saved::new(dir.path());
         assert_eq!(saved.get(path), None);
         saved.put(path, &state);
         drop(saved);
-        let saved = Saved::open(dir.path());
+        let saved = Saved::new(dir.path());
         assert_eq!(saved.get(path), Some(state.clone()));
         drop(saved);
         std::fs::write(dir.path().join("logs.db"), "no database").unwrap();
-        let saved = Saved::open(dir.path());
+        let saved = Saved::new(dir.path());
         assert_eq!(saved.get(path), None);
         saved.put(path, &state);
         assert_eq!(saved.get(path), Some(state));

@@ -1,16 +1,14 @@
 //! Keeps the hub at the newest change: subscribe first, then read Postgres,
-//! then apply frames in order, our own by the short way ([`super::own`]). A missing frame, a leader whose `seq` is ahead,
+//! then apply frames in order. A missing frame, a leader whose `seq` is ahead,
 //! or a new connection to NATS leads to one read of Postgres. Nothing polls.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
-use bytes::Bytes;
 use futures::StreamExt as _;
 use protocol::subject;
 use serde_json::Value;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -35,18 +33,11 @@ const SWEEP: Duration = Duration::from_secs(60);
 const BEHIND_IN_A_ROW: u32 = 2;
 
 /// Follows until `stop`.
-pub(crate) async fn follow(
-    hub: Arc<Hub>,
-    nats: Nats,
-    store: Store,
-    own: mpsc::Receiver<Bytes>,
-    stop: CancellationToken,
-) {
+pub(crate) async fn follow(hub: Arc<Hub>, nats: Nats, store: Store, stop: CancellationToken) {
     let mut follower = Follower {
         hub,
         nats,
         store,
-        own,
         behind: None,
         backward: 0,
     };
@@ -63,8 +54,6 @@ struct Follower {
     hub: Arc<Hub>,
     nats: Nats,
     store: Store,
-    /// What this replica commits while it leads.
-    own: mpsc::Receiver<Bytes>,
     /// The leader is at this `seq`; when the frames are not here by then, Postgres is read.
     behind: Option<(u64, Instant)>,
     backward: u32,
@@ -90,7 +79,6 @@ impl Follower {
             let overdue = self.behind.map(|(_, at)| at);
             tokio::select! {
                 biased;
-                Some(frame) = self.own.recv() => self.take_own(frame),
                 frame = next(&mut live) => match frame {
                     Some(message) => self.take(message).await,
                     None => return,
@@ -127,18 +115,7 @@ impl Follower {
         }
     }
 
-    /// One that does not fit yet comes once more from the broker, in its place.
-    fn take_own(&self, frame: Bytes) {
-        if let Ok(incoming) = Incoming::read(frame) {
-            self.hub.take(incoming);
-        }
-    }
-
     async fn take(&mut self, message: Message) {
-        if Incoming::seq_of(&message.payload).is_some_and(|seq| seq <= self.hub.seq()) {
-            // Our own, mostly.
-            return;
-        }
         match Incoming::read(message.payload) {
             Ok(incoming) => {
                 if self.hub.take(incoming) == Taken::Gap {
@@ -187,7 +164,7 @@ impl Follower {
         let echo = async {
             let inbox = client.new_inbox();
             let mut own = client.subscribe(inbox.clone()).await.ok()?;
-            client.publish(inbox, Bytes::new()).await.ok()?;
+            client.publish(inbox, bytes::Bytes::new()).await.ok()?;
             own.next().await
         };
         if timeout(SETTLE_WITHIN, echo).await.ok().flatten().is_none() {

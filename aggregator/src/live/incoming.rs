@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use protocol::{Build, BuildState, Frame, FrameType, Host, Timestamp};
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -45,12 +44,6 @@ pub(super) enum BadFrame {
 }
 
 impl Incoming {
-    /// The frame's seq, without looking at what it says.
-    pub(super) fn seq_of(payload: &[u8]) -> Option<u64> {
-        let frame: Frame<IgnoredAny> = serde_json::from_slice(payload).ok()?;
-        frame.seq
-    }
-
     pub(super) fn read(payload: Bytes) -> Result<Self, BadFrame> {
         let text = Utf8Bytes::try_from(payload).map_err(|_| BadFrame::NotText)?;
         let frame: Frame<Map<String, Value>> =

@@ -13,7 +13,6 @@ mod hub;
 mod incoming;
 mod join;
 mod logs;
-mod own;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -30,7 +29,6 @@ pub(crate) use freshness::{Servers, watch_freshness};
 pub(crate) use hub::{Hub, now};
 pub(crate) use join::Joined;
 pub(crate) use logs::{LogFrame, follow_logs};
-pub(crate) use own::{OwnFrames, own_frames};
 
 /// A leader speaks every 5 s; after two missed words nobody leads.
 pub(crate) const LEADER_SILENT: Duration = Duration::from_secs(11);

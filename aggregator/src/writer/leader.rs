@@ -17,7 +17,6 @@ use super::silence::OpenBuilds;
 use super::tracks::TrackCache;
 use super::{FailPoint, WriterParts};
 use crate::alerts::{About, Alerts};
-use crate::live::OwnFrames;
 use crate::metrics::{Kind, Metrics};
 use crate::nats::{MAX_BATCH, Nats};
 use crate::store::{CommitError, Committed, StoreError, TrackKey, WriterSession};
@@ -46,7 +45,6 @@ pub(crate) struct Refused {
 pub(crate) struct Leader {
     pub(crate) db: WriterSession,
     pub(crate) nats: Nats,
-    own_frames: OwnFrames,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) alerts: Arc<Alerts>,
     /// Names the stream that events are taken from; none before there is one.
@@ -86,7 +84,6 @@ impl Leader {
         let mut leader = Self {
             db,
             nats: parts.nats.clone(),
-            own_frames: parts.own_frames.clone(),
             metrics: parts.metrics.clone(),
             alerts: parts.alerts.clone(),
             stream: None,
@@ -223,9 +220,6 @@ impl Leader {
         self.alerts.clear(About::Room);
         let took = began.elapsed();
         let frames = publish::frames(&plan, &part.hosts, &numbers, committed.at);
-        self.own_frames
-            .put_all(frames.iter().map(|frame| &frame.payload))
-            .await;
         let failed = publish::publish(&self.nats, frames).await;
         self.count(&plan, part, &numbers, committed, took, failed);
         for change in &plan.changes {

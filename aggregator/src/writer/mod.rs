@@ -27,7 +27,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{About, Alerts};
 use crate::history;
-use crate::live::OwnFrames;
 use crate::metrics::Metrics;
 use crate::nats::Nats;
 use crate::store::{LogLimits, Store, WriterSession};
@@ -67,8 +66,6 @@ pub(crate) struct WriterParts {
     pub store: Store,
     /// Where events come from and changes go to.
     pub nats: Nats,
-    /// The short way to this replica's own readers.
-    pub own_frames: OwnFrames,
     /// What it counts.
     pub metrics: Arc<Metrics>,
     /// What it says is wrong.

@@ -21,7 +21,7 @@ const VERSIONS: std::ops::Range<i64> = 1..256;
 /// Events ever written; a larger number is none that was counted.
 const MAX_IDS: i64 = 1 << 53;
 /// Page cache, KiB: the working set is a few pages of two small tables.
-const CACHE_KIB: i64 = 512;
+const CACHE_KIB: i64 = 128;
 /// Safety net only, pages (16 MiB): the sync thread checkpoints at a quarter of it. So much may lie beside
 /// the database.
 const AUTO_CHECKPOINT_PAGES: i64 = 4_096;
