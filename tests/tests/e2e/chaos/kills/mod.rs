@@ -108,7 +108,10 @@ async fn revive(fleet: &mut Fleet, down: &mut Vec<Part>) {
     let Some(last) = down.last().copied() else {
         return;
     };
-    for part in std::mem::take(down) {
+    let mut parts = std::mem::take(down);
+    // Postgres recovers from the death of a backend only while its first process lives.
+    parts.sort_by_key(|part| matches!(part, Part::Backend));
+    for part in parts {
         fleet.revive(part).await;
     }
     fleet.converges(last).await;
