@@ -154,6 +154,7 @@ fn unknown(now: &Build) -> Build {
         tokens: None,
         context: None,
         todos: None,
+        calls: None,
         agents: None,
         tests: None,
         decisions: None,
