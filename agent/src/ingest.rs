@@ -1,6 +1,7 @@
 //! Calls of producers that send, on this host's own loopback addresses: the
 //! routes of the `ingest` crate, kept in the outbox. A success means that the
-//! call is there. Without an address there is neither listener nor task.
+//! call is there. Without an address there is neither listener nor task. What
+//! runners' programs print goes the way of log lines instead.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,12 +9,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use ingest::{Admission, Call, Ingest, NotKept, Sink, Status};
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::ContextBuilder;
+use ingest::{Admission, Call, Carried, Carrier, Ingest, Lines, NotKept, Sink, Status};
 use protocol::{Calls, Timestamp};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::config::Texts;
+use crate::logs::{self, Sent};
 use crate::outbox::Outbox;
 
 /// Connections to one address at a time: producers make one per call.
@@ -76,28 +81,76 @@ impl Listeners {
         Heard((!self.bound.is_empty()).then(|| Arc::clone(&self.status)))
     }
 
-    /// Serves until `stop`, then lets calls that have begun end.
-    pub(crate) async fn serve(self, outbox: Arc<Outbox>, host: &str, stop: CancellationToken) {
+    /// Serves until `stop`, then lets calls that have begun end. `way`: by which log lines go,
+    /// where they may leave this host.
+    pub(crate) async fn serve(
+        self,
+        outbox: Arc<Outbox>,
+        host: &str,
+        way: Option<LogWay>,
+        stop: CancellationToken,
+    ) {
         if self.bound.is_empty() {
             return stop.cancelled().await;
         }
         let tasks = TaskTracker::new();
+        let lines = way.map(|way| {
+            let lines = Arc::new(Lines::new(outbox.identity().agent, host));
+            (lines, way)
+        });
         let sink = OutboxSink {
             outbox,
             host: host.to_owned(),
         };
-        let ingest = Ingest::new(sink, self.admission, self.status)
+        let mut ingest = Ingest::new(sink, self.admission, self.status)
             .on(tasks.clone(), stop.clone())
             .of_host(host);
+        if let Some((lines, _)) = &lines {
+            ingest = ingest.with_lines(Arc::clone(lines));
+        }
         let router = ingest::router(ingest);
         let serving = self.bound.into_iter().map(|listener| {
             let (router, tasks) = (router.clone(), tasks.clone());
             ingest::serve(listener, router, MAX_CONNECTIONS, tasks, stop.clone())
         });
-        futures::future::join_all(serving).await;
-        tasks.close();
-        if tokio::time::timeout(FINISH, tasks.wait()).await.is_err() {
-            tracing::warn!("a producer's call was left without an answer");
+        let ended = CancellationToken::new();
+        let serving = async {
+            futures::future::join_all(serving).await;
+            tasks.close();
+            if tokio::time::timeout(FINISH, tasks.wait()).await.is_err() {
+                tracing::warn!("a producer's call was left without an answer");
+            }
+            ended.cancel();
+        };
+        let shipping = async {
+            if let Some((lines, way)) = &lines {
+                lines.ship(way, ended.cancelled()).await;
+            }
+        };
+        tokio::join!(serving, shipping);
+    }
+}
+
+/// The way of log lines to their stream.
+pub(crate) struct LogWay(Context);
+
+impl LogWay {
+    /// By this connection; none where texts may not leave the host.
+    pub(crate) fn new(texts: Texts, client: &async_nats::Client) -> Option<Self> {
+        let context = ContextBuilder::new()
+            .timeout(logs::ACK_TIMEOUT)
+            .ack_timeout(logs::ACK_TIMEOUT)
+            .build(client.clone());
+        (texts != Texts::None).then_some(Self(context))
+    }
+}
+
+impl Carrier for LogWay {
+    async fn carry(&self, subject: String, id: String, payload: Vec<u8>) -> Carried {
+        match logs::send(&self.0, subject, &id, payload).await {
+            Sent::Stored => Carried::Stored,
+            Sent::TooLarge => Carried::Never("the broker takes no message this large".to_owned()),
+            Sent::Again(reason) => Carried::Again(reason),
         }
     }
 }

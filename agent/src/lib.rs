@@ -19,7 +19,6 @@ mod listing;
 pub mod logging;
 mod logs;
 mod mailbox;
-mod mask;
 mod nats;
 mod outbox;
 mod phase_log;
@@ -107,7 +106,8 @@ pub async fn run(
         .await
         .context("failed to use the nats address")?;
     let quiet = CancellationToken::new();
-    let taking = listeners.serve(Arc::clone(&outbox), &config.host, quiet.clone());
+    let way = ingest::LogWay::new(config.texts, &client);
+    let taking = listeners.serve(Arc::clone(&outbox), &config.host, way, quiet.clone());
     let herald = Herald {
         host: config.host.clone(),
         heard,

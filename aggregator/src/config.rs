@@ -52,6 +52,8 @@ pub struct Config {
     pub host: String,
     /// Bearer token of producers' calls; none: they are only taken from this machine.
     pub ingest_token: Option<String>,
+    /// What runners' programs print is kept as log lines.
+    pub runner_logs: bool,
     /// What projects are meant to spend; more raises an alert.
     pub budgets: Vec<Budget>,
     /// The servers that a launcher runs for us, for the pages.
@@ -68,6 +70,7 @@ impl fmt::Debug for Config {
             .field("allowed_hosts", &self.allowed_hosts)
             .field("host", &self.host)
             .field("ingest_token", &self.ingest_token.as_ref().map(|_| "***"))
+            .field("runner_logs", &self.runner_logs)
             .field("budgets", &self.budgets)
             .field("servers", &self.servers)
             .finish()
@@ -86,6 +89,7 @@ impl Config {
             allowed_hosts: Vec::new(),
             host: check::machine_name(),
             ingest_token: None,
+            runner_logs: true,
             budgets: Vec::new(),
             servers: Vec::new(),
         }

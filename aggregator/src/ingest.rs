@@ -4,9 +4,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use async_nats::jetstream::context::{Context, ContextBuilder};
+use async_nats::jetstream::context::{Context, ContextBuilder, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use ingest::{Call, NotKept, Sink};
+use ingest::{Call, Carried, Carrier, Lines, NotKept, Sink};
 use protocol::{AgentId, Event, Timestamp, subject};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -15,6 +15,9 @@ use crate::nats::Nats;
 
 /// What a caller waits for the broker: the shortest patience of a real one is 2 s.
 const ACK_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// What log lines of runners wait for it: nobody waits for them.
+const LOG_ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Puts calls into the stream, under an identity of this start.
 pub(crate) struct StreamSink {
@@ -42,6 +45,11 @@ impl StreamSink {
             boot: Uuid::now_v7(),
             seq: Mutex::new(0),
         }
+    }
+
+    /// Where log lines of runners wait, under the same identity.
+    pub(crate) fn lines(&self) -> Lines {
+        Lines::new(self.agent, &self.host)
     }
 
     fn event(&self, call: Call, seq: u64) -> Result<Event, NotKept> {
@@ -79,5 +87,37 @@ impl Sink for StreamSink {
         let ack = sent.map_err(|error| away(error.to_string()))?;
         ack.await.map_err(|error| away(error.to_string()))?;
         Ok(())
+    }
+}
+
+/// The way of log lines to their stream.
+pub(crate) struct LogWay(Context);
+
+impl LogWay {
+    pub(crate) fn new(nats: &Nats) -> Self {
+        let context = ContextBuilder::new()
+            .timeout(LOG_ACK_TIMEOUT)
+            .ack_timeout(LOG_ACK_TIMEOUT)
+            .build(nats.client.clone());
+        Self(context)
+    }
+}
+
+impl Carrier for LogWay {
+    async fn carry(&self, subject: String, id: String, payload: Vec<u8>) -> Carried {
+        let message = PublishMessage::build()
+            .message_id(id)
+            .payload(payload.into());
+        let result = match self.0.send_publish(subject, message).await {
+            Ok(ack) => ack.await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(_) => Carried::Stored,
+            Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                Carried::Never(error.to_string())
+            }
+            Err(error) => Carried::Again(error.to_string()),
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use ingest::Lines;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -16,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::alerts::Alerts;
 use crate::budgets::{self, Budget};
 use crate::config::Config;
-use crate::ingest::StreamSink;
+use crate::ingest::{LogWay, StreamSink};
 use crate::live::{self, Hub};
 use crate::metrics::Metrics;
 use crate::nats::{self, Nats};
@@ -79,10 +80,11 @@ pub async fn run(
     app.retention = config.retention;
     app.budgets = Arc::clone(&budgets);
     let connections = app.tasks.clone();
-    let taking = taking(&nats, config.host, config.ingest_token.as_deref(), &app)
-        .on(connections.clone(), ending.clone());
-
     let mut parts = Parts::new();
+    let sink = StreamSink::new(nats.clone(), config.host);
+    let lines = config.runner_logs.then(|| Arc::new(sink.lines()));
+    parts.spawn(well(ship(lines.clone(), LogWay::new(&nats), &app)));
+    let taking = taking(sink, lines, config.ingest_token.as_deref(), &app);
     let serving = ingest::serve(
         listener,
         web::router(app, ingest::router(taking)),
@@ -137,13 +139,39 @@ async fn targets(config: &Config) -> anyhow::Result<(Store, Nats)> {
 }
 
 /// The producers' calls: from holders of the token or, without one, from this machine only.
-fn taking(nats: &Nats, host: String, token: Option<&str>, app: &App) -> ingest::Ingest<StreamSink> {
+fn taking(
+    sink: StreamSink,
+    lines: Option<Arc<Lines>>,
+    token: Option<&str>,
+    app: &App,
+) -> ingest::Ingest<StreamSink> {
     let admission = match token {
         Some(token) => ingest::Admission::token(token),
         None => ingest::Admission::loopback(),
     };
-    let sink = StreamSink::new(nats.clone(), host);
-    ingest::Ingest::new(sink, admission, Arc::clone(&app.calls))
+    let taking = ingest::Ingest::new(sink, admission, Arc::clone(&app.calls))
+        .on(app.tasks.clone(), app.stop.clone());
+    match lines {
+        Some(lines) => taking.with_lines(lines),
+        None => taking,
+    }
+}
+
+/// Ships what runners' programs print until all connections have ended.
+fn ship(
+    lines: Option<Arc<Lines>>,
+    way: LogWay,
+    app: &App,
+) -> impl Future<Output = ()> + Send + use<> {
+    let (stop, connections) = (app.stop.clone(), app.tasks.clone());
+    async move {
+        let Some(lines) = lines else { return };
+        let over = async {
+            stop.cancelled().await;
+            connections.wait().await;
+        };
+        lines.ship(&way, over).await;
+    }
 }
 
 /// Waits for everything that was told to end.

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admit::Admission;
 use crate::answer::{Refused, ok};
+use crate::lines::{Lines, Output};
 use crate::producers::{Body, Read, adw, claude_code, cloud_events, context_foundry, openbuilder};
 use crate::runner;
 use crate::status::Status;
@@ -31,6 +32,8 @@ pub struct Ingest<S> {
     pub(crate) status: Arc<Status>,
     /// The one host that is spoken for; any without.
     host: Option<String>,
+    /// Where runners' log lines go; none: they are not kept.
+    lines: Option<Arc<Lines>>,
     /// Where runners' connections run, and until when.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -45,6 +48,7 @@ impl<S: Sink> Ingest<S> {
             admission,
             status,
             host: None,
+            lines: None,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             seats: Arc::new(Semaphore::new(runner::MAX_CONNECTED)),
@@ -58,6 +62,34 @@ impl<S: Sink> Ingest<S> {
             tasks,
             stop,
             ..self
+        }
+    }
+
+    /// What runners' programs print is kept as log lines.
+    #[must_use]
+    pub fn with_lines(self, lines: Arc<Lines>) -> Self {
+        Self {
+            lines: Some(lines),
+            ..self
+        }
+    }
+
+    /// Takes output of a runner's program, and counts it.
+    pub(crate) fn output(&self, route: &'static str, host: Option<&str>, output: &Output) {
+        let taken = self
+            .lines
+            .as_ref()
+            .is_some_and(|lines| lines.take(host, output));
+        match taken {
+            true => self.status.received(route),
+            false => self.status.ignored(route),
+        }
+    }
+
+    /// Whoever sent a project's output is gone.
+    pub(crate) fn output_ends(&self, host: Option<&str>, project: &str) {
+        if let Some(lines) = &self.lines {
+            lines.end(host, project);
         }
     }
 
@@ -144,8 +176,11 @@ pub fn router<S: Sink>(ingest: Ingest<S>) -> Router {
         .with_state(Arc::new(ingest))
 }
 
+/// Where runners' lifecycle events come when they do not come by WebSocket.
+const RUNNER_EVENTS: &str = "/api/runner/events";
+
 /// Upstream's router mounts its own prefix twice, and its orchestrator calls the single one: both are served.
-const PLAIN: &[(&str, Read)] = &[
+pub(crate) const PLAIN: &[(&str, Read)] = &[
     ("/api/phase-update", context_foundry::phase_update),
     ("/api/agent-update", context_foundry::agent_update),
     ("/api/v1/adw-phase-update", adw::phase_update),
@@ -156,11 +191,11 @@ const PLAIN: &[(&str, Read)] = &[
     ("/api/roi-tracking/executions", adw::nothing_to_keep),
     ("/api/events", claude_code::hook),
     ("/api/build-events", openbuilder::build_event),
-    ("/api/runner/events", openbuilder::runner_event),
+    (RUNNER_EVENTS, openbuilder::runner_event),
     ("/api/v1/events", cloud_events::event),
 ];
 
-const NAMED: &[(&str, Read)] = &[
+pub(crate) const NAMED: &[(&str, Read)] = &[
     ("/api/broadcast/{session_id}", context_foundry::broadcast),
     ("/api/issue/{number}/complete", adw::nothing_to_keep),
     ("/api/runner/process/{id}/health", adw::nothing_to_keep),
@@ -208,7 +243,12 @@ async fn try_to_take<S: Sink>(
                 format!("A body may have {MAX_BODY} bytes."),
             )
         })?;
-    let understood = read(&Body::read(&bytes)?, name)?;
+    let body = Body::read(&bytes)?;
+    let understood = read(&body, name)?;
+    let output = match route {
+        RUNNER_EVENTS => openbuilder::output(&body),
+        _ => None,
+    };
     match understood.call {
         Some(mut call) => {
             call.host = host;
@@ -217,7 +257,10 @@ async fn try_to_take<S: Sink>(
             })?;
             ingest.status.received(route);
         }
-        None => ingest.status.ignored(route),
+        None => match output {
+            Some(output) => ingest.output(route, host.as_deref(), &output),
+            None => ingest.status.ignored(route),
+        },
     }
     Ok(ok(understood.answer))
 }

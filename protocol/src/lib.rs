@@ -13,6 +13,7 @@ pub mod host;
 pub mod json;
 pub mod log;
 pub mod mapping;
+pub mod mask;
 pub mod merge_patch;
 pub mod money;
 pub mod page;

@@ -2,10 +2,12 @@
 //! and the stream tell of a build's log. Not events: lines are bounded, may be
 //! dropped (counted), and nothing is folded from them.
 
+pub mod clean;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::MAX_TEXT_BYTES;
-use crate::{AgentId, ProjectToken, Timestamp};
+use crate::{AgentId, ContentHash, ProjectToken, Timestamp};
 
 /// Version of the batch's wire format.
 pub const LOG_VERSION: u32 = 1;
@@ -79,6 +81,14 @@ pub enum BadBatch {
 }
 
 impl LogBatch {
+    /// The same for the same lines sent again: the broker knows it as a duplicate.
+    #[must_use]
+    pub fn message_id(&self) -> String {
+        let file = ContentHash::of(format!("{} {}", self.project_token, self.file).as_bytes());
+        let (generation, from, to) = (self.generation, self.from, self.to);
+        format!("{}:{file}:{generation}:{from}-{to}", self.agent)
+    }
+
     /// Decodes and checks a batch from the wire.
     ///
     /// # Errors

@@ -316,6 +316,8 @@ fn aggregator_config(
     aggregator.allowed_hosts.clone_from(&config.allowed_hosts);
     // A call to its port is about the host whose files are watched.
     aggregator.host.clone_from(&config.host);
+    // Its texts stay where the agent's stay.
+    aggregator.runner_logs = config.texts != agent::Texts::None;
     aggregator
 }
 

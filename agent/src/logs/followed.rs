@@ -9,17 +9,16 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
-use protocol::{ContentHash, LogBatch};
+use ingest::Paid;
+use protocol::LogBatch;
 
 use super::Place;
 use super::saved::Saved;
 use super::tail::{Piece, State};
 use crate::beneath::ReadError;
 
-/// So much of that may be used at once: what a build writes in a burst is there at once.
-const BURST: Duration = Duration::from_secs(4);
 /// After this the fate of a batch is unknown, and it is sent again; a line that comes twice is known by its identity.
-pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A log that is being followed right now; one at rest needs no memory.
 #[derive(Default)]
@@ -50,20 +49,6 @@ pub(super) struct Queued {
     pub(super) bytes: usize,
 }
 
-/// A leaky bucket: up to when what was taken is paid for.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Paid(Option<Instant>);
-
-impl Paid {
-    /// Takes so many seconds' worth; when the next may be taken.
-    pub(super) fn take(&mut self, seconds: f64, now: Instant) -> Instant {
-        let from = self.0.map_or(now, |until| until.max(now));
-        let until = from + Duration::from_secs_f64(seconds);
-        self.0 = Some(until);
-        until.checked_sub(BURST).unwrap_or(now)
-    }
-}
-
 pub(super) struct ReadDone {
     pub(super) path: Arc<Path>,
     pub(super) state: State,
@@ -72,7 +57,7 @@ pub(super) struct ReadDone {
     pub(super) result: Result<Option<Piece>, ReadError>,
 }
 
-pub(super) enum Sent {
+pub(crate) enum Sent {
     /// The broker has it.
     Stored,
     /// No broker like this one takes it.
@@ -84,7 +69,7 @@ pub(super) enum Sent {
 impl Followed {
     pub(super) fn is_at_rest(&self, now: Instant) -> bool {
         // What it took beyond its rate is remembered until it is paid for.
-        let paid = self.paid.0.is_none_or(|until| until <= now);
+        let paid = self.paid.is_paid(now);
         !self.touched && !self.reading && self.queue.is_empty() && paid
     }
 }
@@ -108,14 +93,7 @@ pub(super) fn read(
     }
 }
 
-/// The same for the same lines read again: the broker knows it as a duplicate.
-pub(super) fn message_id(batch: &LogBatch) -> String {
-    let file = ContentHash::of(format!("{} {}", batch.project_token, batch.file).as_bytes());
-    let (generation, from, to) = (batch.generation, batch.from, batch.to);
-    format!("{}:{file}:{generation}:{from}-{to}", batch.agent)
-}
-
-pub(super) async fn send(context: &Context, subject: String, id: &str, payload: Vec<u8>) -> Sent {
+pub(crate) async fn send(context: &Context, subject: String, id: &str, payload: Vec<u8>) -> Sent {
     let message = PublishMessage::build()
         .message_id(id)
         .payload(payload.into());
@@ -128,26 +106,5 @@ pub(super) async fn send(context: &Context, subject: String, id: &str, payload: 
         Ok(_) => Sent::Stored,
         Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => Sent::TooLarge,
         Err(error) => Sent::Again(error.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_burst_is_taken_at_once_and_then_so_much_a_second() {
-        let (mut paid, start) = (Paid::default(), Instant::now());
-        let mut next = start;
-        for _ in 0..4 {
-            next = paid.take(1.0, start);
-        }
-        assert!(next <= start, "four seconds' worth");
-        assert_eq!(paid.take(1.0, start), start + Duration::from_secs(1));
-        let later = start + Duration::from_secs(60);
-        assert!(
-            paid.take(1.0, later) <= later,
-            "what was not used is not saved up"
-        );
     }
 }

@@ -13,6 +13,7 @@ use async_nats::jetstream::context::ContextBuilder;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use ingest::Paid;
 use protocol::log::LOG_VERSION;
 use protocol::{AgentId, LogBatch, Timestamp, subject};
 use tokio::sync::watch;
@@ -20,9 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Logs;
-use super::followed::{
-    ACK_TIMEOUT, Followed, Paid, Queued, ReadDone, Sent, message_id, read, send,
-};
+use super::followed::{ACK_TIMEOUT, Followed, Queued, ReadDone, Sent, read, send};
 use super::saved::Saved;
 use super::tail::{PIECE, Piece, State};
 use crate::beneath::ReadError;
@@ -279,7 +278,7 @@ impl Work {
             }
             let batch = &next.batch;
             let subject = subject::log(&batch.host, batch.project_token);
-            let id = message_id(batch);
+            let id = batch.message_id();
             let (context, path) = (self.context.clone(), Arc::clone(path));
             let sent = async move { (path, send(&context, subject, &id, payload).await) };
             self.sends.push(Box::pin(sent));

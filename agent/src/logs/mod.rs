@@ -3,10 +3,9 @@
 //! way of a state event: not the outbox, not its lock, not its stream.
 //!
 //! The file itself is the queue: what the broker has not acknowledged is read
-//! again after a restart, from a saved position (`saved`). `tail` reads, cuts
-//! and cleans, `lane` decides when and sends.
+//! again after a restart, from a saved position (`saved`). `tail` reads and
+//! cuts, `lane` decides when and sends.
 
-mod clean;
 mod followed;
 mod lane;
 mod saved;
@@ -19,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::ProjectToken;
 use tokio::sync::Notify;
 
+pub(crate) use followed::{ACK_TIMEOUT, Sent, send};
 pub(crate) use lane::{Lane, run};
 pub(crate) use saved::Saved;
 

@@ -8,12 +8,12 @@ use std::os::unix::fs::{DirEntryExt as _, FileExt as _};
 
 use memchr::memchr;
 use protocol::ContentHash;
-use protocol::log::{MAX_BATCH_LINES, ShippedLine};
+use protocol::log::{MAX_BATCH_LINES, ShippedLine, clean};
+use protocol::mask::Masker;
 use serde::{Deserialize, Serialize};
 
-use super::{Place, clean};
+use super::Place;
 use crate::beneath::{Beneath, Meta, ReadError};
-use crate::mask::Masker;
 
 /// Bytes that are read at once, and so the most that one batch covers; a line without an end in them is cut.
 pub(super) const PIECE: usize = 64 * 1024;

@@ -3,11 +3,11 @@
 
 use std::collections::VecDeque;
 
+use protocol::mask;
 use serde::{Deserialize, Serialize};
 
 use super::cursor::{Broken, Cursor};
 use super::line::{Call, Id, Output};
-use crate::mask;
 
 /// Calls that are told with their texts: what a person looks over.
 const MAX_CALLS: usize = 40;

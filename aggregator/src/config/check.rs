@@ -83,6 +83,7 @@ impl Settings {
                     allowed_hosts,
                     host,
                     ingest_token,
+                    runner_logs: true,
                     budgets: Vec::new(),
                 })
             }

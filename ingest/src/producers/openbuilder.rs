@@ -2,13 +2,15 @@
 //! and outputs of tools may hold secrets (database addresses have been seen)
 //! and stay out, but for the to-do list.
 
+use protocol::{ContentHash, mask};
 use serde_json::{Map, Value, json};
 
 use super::{Body, Reading, Understood, bad_document};
 use crate::answer::Refused;
 use crate::call::{Call, Place};
+use crate::lines::{Chunk, Output};
 
-const PRODUCER: &str = "openbuilder";
+pub(crate) const PRODUCER: &str = "openbuilder";
 
 /// Events of a build that say how it stands; others are texts of the model.
 const KINDS: [&str; 4] = [
@@ -27,6 +29,16 @@ const KEPT: [&str; 7] = [
     "todo_index",
     "phase",
 ];
+
+/// Where the lines of a project's programs are shown; they are in no file.
+const STDOUT: &str = "http/stdout";
+const STDERR: &str = "http/stderr";
+pub(crate) const LOGS: [&str; 2] = [STDOUT, STDERR];
+
+/// By what a project's builds are told.
+pub(crate) fn own_id(project: &str) -> String {
+    format!("{PRODUCER}:{project}")
+}
 
 /// `POST /api/build-events`: one event of a build.
 pub(crate) fn build_event(body: &Body<'_>, _: &str) -> Reading {
@@ -74,14 +86,48 @@ pub(crate) fn runner_event(body: &Body<'_>, _: &str) -> Reading {
         "sessionId",
         "commandId",
         "timestamp",
-        "error",
-        "payload",
+        "attempt",
+        "maxAttempts",
+        "errorType",
     ] {
         if let Some(value) = body.members.get(key) {
             kept.insert(key.to_owned(), value.clone());
         }
     }
+    // Sentences of programs and of the model.
+    for key in ["error", "errorMessage", "payload"] {
+        if let Some(value) = body.members.get(key) {
+            kept.insert(key.to_owned(), masked(value));
+        }
+    }
     understood(body, "http/runner-events", kept)
+}
+
+/// Output of a program of the project, or its end; none for any other event.
+pub(crate) fn output(body: &Body<'_>) -> Option<Output> {
+    let project = body.text("projectId")?;
+    match body.text("type")?.as_str() {
+        "log-chunk" => {
+            let Some(Value::String(text)) = body.members.get("data") else {
+                return None;
+            };
+            let stream = body.text("stream").unwrap_or_default();
+            // A cursor names a chunk. One that counts may begin anew with the next command.
+            let identity = body.text("cursor").map(|cursor| {
+                let command = body.text("commandId").unwrap_or_default();
+                let named = json!([command, stream, cursor, text]).to_string();
+                ContentHash::of(named.as_bytes())
+            });
+            Some(Output::Chunk(Chunk {
+                project,
+                file: if stream == "stderr" { STDERR } else { STDOUT },
+                identity,
+                text: text.clone(),
+            }))
+        }
+        "process-exited" => Some(Output::Ended { project }),
+        _ => None,
+    }
 }
 
 /// `GET /api/runner/process/list` and what is asked about its entries: there are none.
@@ -101,7 +147,7 @@ fn understood(body: &Body<'_>, file: &str, kept: Map<String, Value>) -> Reading 
     let text = Value::Object(kept).to_string();
     let call = Call::new(
         PRODUCER,
-        Place::Own(format!("openbuilder:{project}")),
+        Place::Own(own_id(&project)),
         &project,
         file,
         text.as_bytes(),
@@ -112,6 +158,20 @@ fn understood(body: &Body<'_>, file: &str, kept: Map<String, Value>) -> Reading 
         call: Some(call),
         answer: json!({ "ok": true }),
     })
+}
+
+/// The same without secrets.
+fn masked(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(mask::text(text)),
+        Value::Array(list) => list.iter().map(masked).collect(),
+        Value::Object(members) => {
+            let members = members.iter();
+            let members = members.map(|(key, value)| (key.clone(), masked(value)));
+            Value::Object(members.collect())
+        }
+        other => other.clone(),
+    }
 }
 
 /// A to-do list is kept whole; of any other tool only that it was called, and how that went.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::answer::Refused;
 use crate::call::Call;
+use crate::lines::Output;
 use crate::producers::{Body, openbuilder};
 
 /// Events in one `build-stream` frame; real ones have one.
@@ -21,6 +22,8 @@ pub(super) enum Said {
         version: Option<String>,
         hostname: Option<String>,
     },
+    /// What a program of a project printed.
+    Output(Output),
     /// Of a kind that says nothing of a build, or is not known.
     Nothing,
 }
@@ -28,6 +31,9 @@ pub(super) enum Said {
 /// Reads a frame.
 pub(super) fn read(text: &str) -> Result<Said, Refused> {
     let body = Body::read(text.as_bytes())?;
+    if let Some(output) = openbuilder::output(&body) {
+        return Ok(Said::Output(output));
+    }
     match body.required("type")?.as_str() {
         "build-stream" => stream(&body),
         "runner-status" => Ok(status(&body)),
@@ -126,13 +132,47 @@ mod tests {
 
     #[test]
     fn frames_of_the_other_25_kinds_say_nothing() {
-        for kind in ["log-chunk", "process-exited", "tunnel-created", "pong"] {
+        for kind in ["ack", "port-detected", "tunnel-created", "pong"] {
             let frame = json!({"type":kind,"projectId":"p","data":"DATABASE_URL=x"});
             assert!(
                 matches!(read(&frame.to_string()), Ok(Said::Nothing)),
                 "{kind}"
             );
         }
+    }
+
+    #[test]
+    fn output_is_of_a_project_and_known_again_by_its_cursor() {
+        let chunk = |frame: Value| match read(&frame.to_string()) {
+            Ok(Said::Output(Output::Chunk(chunk))) => Some(chunk),
+            _ => None,
+        };
+        let frame =
+            json!({"type":"log-chunk","projectId":"p","stream":"stderr","data":"a\n","cursor":"c"});
+        let first = chunk(frame.clone()).unwrap();
+        assert_eq!((first.file, first.text.as_str()), ("http/stderr", "a\n"));
+        assert_eq!(chunk(frame.clone()).unwrap(), first);
+        for (key, other) in [
+            ("cursor", json!(7)),
+            ("commandId", json!("d")),
+            ("data", json!("b")),
+        ] {
+            let mut frame = frame.clone();
+            frame[key] = other;
+            assert_ne!(chunk(frame).unwrap().identity, first.identity, "{key}");
+        }
+        for (key, wrong) in [("projectId", Value::Null), ("data", json!({"x":1}))] {
+            let mut frame = frame.clone();
+            frame[key] = wrong;
+            assert_eq!(chunk(frame), None, "{key}");
+        }
+        let nameless = json!({"type":"log-chunk","projectId":"p","data":"a"});
+        assert_eq!(chunk(nameless).unwrap().identity, None);
+        let end = json!({"type":"process-exited","projectId":"p","exitCode":1});
+        assert!(matches!(
+            read(&end.to_string()),
+            Ok(Said::Output(Output::Ended { .. }))
+        ));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::answer::Refused;
 use crate::handshake::{switching, websocket_key};
 use crate::router::Ingest;
 use crate::{MAX_BODY, Sink};
-use session::Session;
+use session::{Patience, Session};
 
 /// As it is counted.
 pub(crate) const ROUTE: &str = "/ws/runner";
@@ -85,7 +85,7 @@ fn accept<S: Sink>(ingest: &Arc<Ingest<S>>, request: &mut Request) -> Result<Res
             .max_message_size(Some(MAX_BODY))
             .max_frame_size(Some(MAX_BODY));
         let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-        Session::new(socket, &ingest_in)
+        Session::new(socket, &ingest_in, Patience::default())
             .run(&runner, admitted)
             .await;
         drop(seat);

@@ -1,6 +1,7 @@
 //! The life of one runner's connection: frames as they come, a ping every half
 //! minute, and an end with a reason.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,13 +17,11 @@ use super::ROUTE;
 use super::frame::{self, Said};
 use crate::answer::Refused;
 use crate::call::Call;
+use crate::lines::Output;
 use crate::router::Ingest;
 use crate::status::Connected;
 use crate::{NotKept, Sink};
 
-/// How often a runner is pinged, and after which silence it is gone; both as upstream's server does.
-const PING_EVERY: Duration = Duration::from_secs(30);
-const SILENT_AFTER: Duration = Duration::from_secs(90);
 /// What cannot be kept is tried again for so long; a runner leaves after 45 s without an answer to its pings.
 const KEEP_WITHIN: Duration = Duration::from_secs(10);
 const KEEP_AGAIN: Duration = Duration::from_millis(500);
@@ -30,6 +29,28 @@ const KEEP_AGAIN: Duration = Duration::from_millis(500);
 const SEND_WITHIN: Duration = Duration::from_secs(5);
 /// Characters of the reason in a Close, which has room for 123 bytes.
 const MAX_REASON: usize = 100;
+
+/// Projects of one runner whose half lines are looked for when it is gone: more than it has programs running.
+const MAX_PROJECTS: usize = 256;
+
+/// How long a connection is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// How often the runner is pinged.
+    pub(super) ping_every: Duration,
+    /// After which silence it is gone.
+    pub(super) silent_after: Duration,
+}
+
+impl Default for Patience {
+    /// Both as upstream's server does.
+    fn default() -> Self {
+        Self {
+            ping_every: Duration::from_secs(30),
+            silent_after: Duration::from_secs(90),
+        }
+    }
+}
 
 /// Why a connection is over.
 enum End {
@@ -42,11 +63,23 @@ enum End {
 pub(super) struct Session<'a, S, T> {
     socket: WebSocketStream<T>,
     ingest: &'a Ingest<S>,
+    patience: Patience,
+    /// Projects of which it told output.
+    projects: BTreeSet<String>,
 }
 
 impl<'a, S: Sink, T: AsyncRead + AsyncWrite + Unpin> Session<'a, S, T> {
-    pub(super) fn new(socket: WebSocketStream<T>, ingest: &'a Ingest<S>) -> Self {
-        Self { socket, ingest }
+    pub(super) fn new(
+        socket: WebSocketStream<T>,
+        ingest: &'a Ingest<S>,
+        patience: Patience,
+    ) -> Self {
+        Self {
+            socket,
+            ingest,
+            patience,
+            projects: BTreeSet::new(),
+        }
     }
 
     /// Until either side ends it. `admitted` has the host that was named.
@@ -57,9 +90,13 @@ impl<'a, S: Sink, T: AsyncRead + AsyncWrite + Unpin> Session<'a, S, T> {
                 tracing::info!(runner, "a runner is connected");
                 let stop = self.ingest.stop.clone();
                 let ended = stop.run_until_cancelled(self.converse(&connected, host.as_deref()));
-                ended.await.unwrap_or_else(|| {
+                let end = ended.await.unwrap_or_else(|| {
                     End::Closed(CloseCode::Away, "the server is stopping".to_owned())
-                })
+                });
+                for project in &self.projects {
+                    self.ingest.output_ends(host.as_deref(), project);
+                }
+                end
             }
             Err(refused) => {
                 self.ingest.status.refused(ROUTE, &refused.message);
@@ -74,14 +111,22 @@ impl<'a, S: Sink, T: AsyncRead + AsyncWrite + Unpin> Session<'a, S, T> {
 
     async fn converse(&mut self, connected: &Connected<'_>, host: Option<&str>) -> End {
         let mut heard = Instant::now();
-        let mut ping_at = heard + PING_EVERY;
+        let Patience {
+            ping_every,
+            silent_after,
+        } = self.patience;
+        let mut ping_at = heard + ping_every;
         loop {
-            let silent_at = heard + SILENT_AFTER;
+            let silent_at = heard + silent_after;
             tokio::select! {
+                // What came in time counts, however late we are.
+                biased;
                 message = self.socket.next() => {
                     let said = match message {
                         None => return End::Left,
-                        Some(message) => hear(self.ingest, message, connected, host).await,
+                        Some(message) => {
+                            hear(self.ingest, message, connected, host, &mut self.projects).await
+                        }
                     };
                     if let Err(end) = said {
                         return end;
@@ -91,14 +136,14 @@ impl<'a, S: Sink, T: AsyncRead + AsyncWrite + Unpin> Session<'a, S, T> {
                 }
                 () = sleep_until(ping_at.min(silent_at)) => {
                     if Instant::now() >= silent_at {
-                        let reason = format!("nothing was heard for {} s", SILENT_AFTER.as_secs());
+                        let reason = format!("nothing was heard for {} s", silent_after.as_secs());
                         return End::Closed(CloseCode::Away, reason);
                     }
                     let ping = self.socket.send(Message::Ping(Bytes::new()));
                     if !matches!(timeout(SEND_WITHIN, ping).await, Ok(Ok(()))) {
                         return End::Left;
                     }
-                    ping_at += PING_EVERY;
+                    ping_at += ping_every;
                 }
             }
         }
@@ -124,6 +169,7 @@ async fn hear<S: Sink>(
     message: Result<Message, Error>,
     connected: &Connected<'_>,
     host: Option<&str>,
+    projects: &mut BTreeSet<String>,
 ) -> Result<(), End> {
     let closed = |code, reason: &str| {
         ingest.status.refused(ROUTE, reason);
@@ -131,7 +177,7 @@ async fn hear<S: Sink>(
     };
     match message {
         Ok(Message::Text(text)) => {
-            take(ingest, &text, connected, host).await;
+            take(ingest, &text, connected, host, projects).await;
             Ok(())
         }
         // Pings are answered by the library with the next read.
@@ -152,6 +198,7 @@ async fn take<S: Sink>(
     text: &str,
     connected: &Connected<'_>,
     host: Option<&str>,
+    projects: &mut BTreeSet<String>,
 ) {
     let status = &ingest.status;
     match frame::read(text) {
@@ -176,6 +223,14 @@ async fn take<S: Sink>(
             version,
             hostname,
         }) => connected.said(status, version, hostname),
+        Ok(Said::Output(output)) => {
+            if let Output::Chunk(chunk) = &output
+                && projects.len() < MAX_PROJECTS
+            {
+                projects.insert(chunk.project.clone());
+            }
+            ingest.output(ROUTE, host, &output);
+        }
         Ok(Said::Nothing) => status.ignored(ROUTE),
         Err(refused) => {
             tracing::info!(reason = refused.message, "refused a runner's frame");
@@ -194,3 +249,6 @@ async fn keep<S: Sink>(ingest: &Ingest<S>, call: Call) -> Result<(), NotKept> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,24 @@ async fn lifecycle_events_of_other_kinds_or_without_a_project_are_answered_and_i
 }
 
 #[tokio::test]
+async fn what_a_runner_says_in_sentences_is_masked() {
+    let bench = bench(Admission::loopback(), false);
+    let secret = "DATABASE_URL=postgres://app:hunter2@db/shop is wrong";
+    for body in [
+        json!({"type":"build-failed","projectId":"p","error":secret}),
+        json!({"type":"autofix-started","projectId":"p","errorMessage":secret,"attempt":1}),
+        json!({"type":"build-completed","projectId":"p","payload":{"summary":secret,"todos":[{"content":secret}]}}),
+    ] {
+        bench.post("/api/runner/events", &body).await;
+        let text = bench.last().document.text;
+        assert!(
+            !text.contains("hunter2") && text.contains("is wrong"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_agent_takes_calls_of_its_own_host_only() {
     let memory = Memory::default();
     let ingest =

@@ -13,10 +13,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-type Runner = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Runner = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Connects as the runner does.
-async fn runner(base: &str, token: Option<&str>) -> Result<Runner, Error> {
+pub(crate) async fn runner(base: &str, token: Option<&str>) -> Result<Runner, Error> {
     let address = base.replace("http://", "ws://");
     let url = format!("{address}/ws/runner?runnerId=runner-mac");
     let mut request = url.into_client_request().unwrap();
@@ -27,7 +27,7 @@ async fn runner(base: &str, token: Option<&str>) -> Result<Runner, Error> {
     connect_async(request).await.map(|(runner, _)| runner)
 }
 
-async fn say(runner: &mut Runner, frame: &Value) {
+pub(crate) async fn say(runner: &mut Runner, frame: &Value) {
     runner.send(Message::text(frame.to_string())).await.unwrap();
 }
 
@@ -64,12 +64,12 @@ async fn build(runner: &mut Runner, project: &str) {
     say(runner, &json!({"type":"build-completed","projectId":project,"payload":{"todos":[],"summary":"All done"}})).await;
 }
 
-fn build_id(project: &str) -> String {
+pub(crate) fn build_id(project: &str) -> String {
     let token = format!("openbuilder:{project}");
     subject::build_id(HOST, ProjectToken::of(Path::new(&token)), 1)
 }
 
-async fn aggregator(system: &System, more: &[(&'static str, &str)]) -> Aggregator {
+pub(crate) async fn aggregator(system: &System, more: &[(&'static str, &str)]) -> Aggregator {
     let mut settings = vec![("PHASELINE_HOST", HOST)];
     settings.extend_from_slice(more);
     let aggregator = Aggregator::start_with(&system.nats, &system.database, &settings);
@@ -121,7 +121,7 @@ async fn a_runners_frames_are_builds_and_its_status_is_none() {
         let page = api.get("/system").await?.body;
         let all = [
             "data-route=\"/ws/runner\"",
-            "5, 3 ignored",
+            "6, 2 ignored",
             "not JSON",
             "data-runner=\"runner-mac\"",
             "1.4.0",

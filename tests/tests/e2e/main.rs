@@ -33,6 +33,7 @@ mod pages;
 mod presence;
 mod promises;
 mod replicas;
+mod runner_lines;
 mod runs;
 mod settings;
 mod spent;

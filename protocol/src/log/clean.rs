@@ -1,18 +1,18 @@
 //! From the bytes of a line to the text that leaves the host: what a terminal
 //! would show of it, in plain characters. Pure, one pass.
 
-use protocol::log::MAX_LINE_CHARS;
-
+use super::MAX_LINE_CHARS;
 use crate::mask::Masker;
 
 /// Bytes of a line that are looked at; what is behind them is cut anyway. More than a line may have when
 /// it leaves, so that a secret across that border is seen whole.
-pub(super) const MAX_RAW: usize = 16 * 1024;
+pub const MAX_RAW: usize = 16 * 1024;
 /// What a tab becomes.
 const TAB: &str = "    ";
 
 /// A line without its line break, ready to leave; true when it was cut.
-pub(super) fn line(bytes: &[u8], masker: &mut Masker) -> (String, bool) {
+#[must_use]
+pub fn line(bytes: &[u8], masker: &mut Masker) -> (String, bool) {
     let looked_at = &bytes[..bytes.len().min(MAX_RAW)];
     let text = String::from_utf8_lossy(looked_at);
     let mut text = masker.line(&plain(&text));

@@ -28,14 +28,14 @@ const KEY_HEADER: usize = 64;
 
 /// Masks line by line: a private key spans many.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Masker {
+pub struct Masker {
     /// Lines that may still belong to a private key.
-    pub(crate) key_lines: u32,
+    pub key_lines: u32,
 }
 
 impl Masker {
     /// The line with its secrets masked.
-    pub(crate) fn line(&mut self, line: &str) -> String {
+    pub fn line(&mut self, line: &str) -> String {
         let bytes = line.as_bytes();
         let mut out = Vec::with_capacity(bytes.len());
         let mut at = 0;
@@ -82,7 +82,8 @@ impl Masker {
 }
 
 /// One text that may have many lines.
-pub(crate) fn text(text: &str) -> String {
+#[must_use]
+pub fn text(text: &str) -> String {
     let mut masker = Masker::default();
     let lines: Vec<String> = text.split('\n').map(|line| masker.line(line)).collect();
     lines.join("\n")
