@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{HostState, Timestamp};
 
 /// Routes that one listener tells of: twice as many as there are.
 pub const MAX_ROUTES: usize = 64;
@@ -59,6 +59,28 @@ pub struct Calls {
     pub routes: Vec<RouteStatus>,
     /// Runners that are or were connected, by name.
     pub runners: Vec<RunnerStatus>,
+}
+
+/// What came in at this server, and at the agents that take calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CallPage {
+    /// At the server that answers; others have their own.
+    pub server: Calls,
+    /// At the agents that take calls, by host.
+    pub hosts: Vec<HostCalls>,
+}
+
+/// What came in at an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HostCalls {
+    /// Its host.
+    pub host: String,
+    /// Whether the agent is there; where not, `calls` is what it told last.
+    pub state: HostState,
+    /// What came in since it started.
+    pub calls: Calls,
 }
 
 impl Calls {

@@ -74,3 +74,67 @@ pub struct Host {
     /// Position in the order of all changes.
     pub seq: u64,
 }
+
+/// A host without an agent, known from the calls of producers that send. The members are those of
+/// [`Host`]; what only an agent tells is null.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CalledHost {
+    /// Its name.
+    pub name: String,
+    /// Null: whether it is up is not known.
+    pub state: Option<HostState>,
+    /// Why nothing is known of it, for people.
+    pub state_reason: String,
+    /// Null.
+    pub agent: Option<String>,
+    /// Null.
+    pub version: Option<String>,
+    /// Null.
+    pub started_at: Option<Timestamp>,
+    /// Null: no agent was ever heard.
+    pub last_seen_at: Option<Timestamp>,
+    /// When the newest change of its builds was committed (database clock).
+    pub last_updated: Timestamp,
+    /// Null.
+    pub clock_offset_ms: Option<i64>,
+    /// Null.
+    pub outbox: Option<OutboxStatus>,
+    /// Empty: files on it are not watched.
+    pub roots: Vec<RootStatus>,
+    /// Null: it has no place in the order of changes.
+    pub seq: Option<u64>,
+}
+
+impl CalledHost {
+    /// With the time of the newest change of its builds.
+    #[must_use]
+    pub fn new(name: &str, last_updated: Timestamp) -> Self {
+        Self {
+            name: name.to_owned(),
+            state: None,
+            state_reason: "no agent of this name was ever heard: it is known from the calls of producers that send"
+                .to_owned(),
+            agent: None,
+            version: None,
+            started_at: None,
+            last_seen_at: None,
+            last_updated,
+            clock_offset_ms: None,
+            outbox: None,
+            roots: Vec::new(),
+            seq: None,
+        }
+    }
+}
+
+/// What is known of a host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum HostAnswer {
+    /// It has, or had, an agent.
+    Agent(Box<Host>),
+    /// It never had one.
+    Calls(Box<CalledHost>),
+}

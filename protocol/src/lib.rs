@@ -24,11 +24,11 @@ pub mod text;
 pub mod timestamp;
 
 pub use build::{Build, BuildState, Phase, PhaseState};
-pub use calls::{Calls, RouteStatus, RunnerStatus};
+pub use calls::{CallPage, Calls, HostCalls, RouteStatus, RunnerStatus};
 pub use canonical::{ContentHash, Document};
 pub use event::{AgentId, Event, EventKind, Git, ProjectToken, Unreadable, UnreadableReason};
 pub use frame::{Frame, FrameType, Source};
-pub use host::{Host, HostState};
+pub use host::{CalledHost, Host, HostAnswer, HostState};
 pub use log::{LogBatch, LogLine, LogNews, LogPage};
 pub use money::Money;
 pub use presence::{Presence, RootState, RootStatus};

@@ -2,7 +2,7 @@
 //! builds are in `listing`.
 
 use protocol::page::EventPage;
-use protocol::{Build, Host};
+use protocol::{Build, CalledHost, Host, Timestamp};
 
 use super::rows::{self, BUILD_COLUMNS, EVENT_COLUMNS};
 use super::{Store, StoreError};
@@ -113,5 +113,31 @@ impl Store {
             .await?;
         let row = client.query_opt(&query, &[&name]).await?;
         row.as_ref().map(rows::host).transpose()
+    }
+
+    /// A host without an agent that builds are of, those begun by `at`; none when there are none.
+    /// Its last change then is the beginning of the newest of them.
+    ///
+    /// # Errors
+    /// When Postgres cannot be asked.
+    pub(crate) async fn called_host(
+        &self,
+        name: &str,
+        at: Option<Timestamp>,
+    ) -> Result<Option<CalledHost>, StoreError> {
+        if name.contains('\0') {
+            return Ok(None);
+        }
+        let client = self.client().await?;
+        let query = client
+            .prepare_cached(
+                "SELECT CASE WHEN $2::timestamptz IS NULL THEN last_updated ELSE opened_at END AS changed_at
+                 FROM build WHERE host = $1 AND ($2 IS NULL OR opened_at <= $2) ORDER BY changed_at DESC LIMIT 1",
+            )
+            .await?;
+        let at = at.map(Timestamp::to_system_time);
+        let row = client.query_opt(&query, &[&name, &at]).await?;
+        let found = row.as_ref().map(|row| rows::time(row, "changed_at"));
+        Ok(found.transpose()?.map(|at| CalledHost::new(name, at)))
     }
 }

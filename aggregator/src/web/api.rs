@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
 use protocol::page::{AlertPage, BuildFilter, BuildPage, EventPage, HostPage};
-use protocol::{Build, Host, LogPage};
+use protocol::{Build, CallPage, HostAnswer, HostCalls, LogPage};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -194,7 +194,7 @@ pub(super) async fn logs(State(app): State<App>, id: PathText, uri: Uri) -> Answ
     Ok(Json(page))
 }
 
-/// All hosts that were ever heard of, by name.
+/// All hosts whose agents were ever heard, by name.
 #[utoipa::path(
     get, path = "/api/v1/hosts", tag = "hosts",
     params(("at" = Option<String>, Query, description = "RFC 3339 time: the hosts as their last change before it left them; `last_seen_at` of one that was up is null, and figures are those of that change")),
@@ -214,7 +214,7 @@ pub(super) async fn hosts(State(app): State<App>, uri: Uri) -> Answer<HostPage> 
     Ok(Json(HostPage { hosts }))
 }
 
-/// One host.
+/// One host; `state` and what else only an agent tells is null where none was ever heard.
 #[utoipa::path(
     get, path = "/api/v1/hosts/{host}", tag = "hosts",
     params(
@@ -222,25 +222,54 @@ pub(super) async fn hosts(State(app): State<App>, uri: Uri) -> Answer<HostPage> 
         ("at" = Option<String>, Query, description = "RFC 3339 time: the host as it was"),
     ),
     responses(
-        (status = 200, description = "The host", body = Host),
+        (status = 200, description = "The host", body = HostAnswer),
         (status = 400, description = "A parameter cannot be used", body = ErrorBody),
-        (status = 404, description = "No such host was ever heard of, or not by then", body = ErrorBody),
+        (status = 404, description = "No such host was ever heard of, by an agent or a call, or not by then", body = ErrorBody),
         (status = 410, description = "How it was then is past retention", body = ErrorBody),
         (status = 503, description = "The database cannot be reached", body = ErrorBody),
     ),
 )]
-pub(super) async fn host(State(app): State<App>, name: PathText, uri: Uri) -> Answer<Host> {
+pub(super) async fn host(State(app): State<App>, name: PathText, uri: Uri) -> Answer<HostAnswer> {
     let at = Params::read(&uri, &["at"])?.moment("at")?;
     let Ok(Path(name)) = name else {
         return Err(ApiError::host_not_found());
     };
-    let now = app.ask(app.store.host(&name)).await?;
-    let now = now.ok_or_else(ApiError::host_not_found)?;
+    let Some(now) = app.ask(app.store.host(&name)).await? else {
+        let called = app.ask(app.store.called_host(&name, app.past(at)?)).await?;
+        let called = called.ok_or_else(ApiError::host_not_found)?;
+        return Ok(Json(HostAnswer::Calls(Box::new(called))));
+    };
     let Some(at) = app.past(at)? else {
-        return Ok(Json(now));
+        return Ok(Json(HostAnswer::Agent(Box::new(now))));
     };
     let then = app.ask(app.store.hosts_at(at, Some(&name))).await?.pop();
-    then.map(Json).ok_or_else(ApiError::host_not_yet)
+    let then = then.ok_or_else(ApiError::host_not_yet)?;
+    Ok(Json(HostAnswer::Agent(Box::new(then))))
+}
+
+/// What producers that send have sent since each listener started: what was received and refused
+/// last by each route, and why.
+#[utoipa::path(
+    get, path = "/api/v1/calls", tag = "operation",
+    responses(
+        (status = 200, description = "This server's routes, then those of the agents that take calls", body = CallPage),
+        (status = 503, description = "The database cannot be reached", body = ErrorBody),
+    ),
+)]
+pub(super) async fn calls(State(app): State<App>, uri: Uri) -> Answer<CallPage> {
+    Params::read(&uri, &[])?;
+    let hosts = app.ask(app.store.hosts()).await?;
+    let calls = |host: protocol::Host| {
+        Some(HostCalls {
+            host: host.name,
+            state: host.state,
+            calls: host.calls?,
+        })
+    };
+    Ok(Json(CallPage {
+        server: app.calls.snapshot(),
+        hosts: hosts.into_iter().filter_map(calls).collect(),
+    }))
 }
 
 /// What is wrong with the servers behind this one, or was.

@@ -17,7 +17,7 @@ use super::{api, costs, health, stream};
                        milliseconds, money is US dollars, and unknown is null.",
     ),
     paths(
-        api::builds, api::build, api::events, api::logs, api::hosts, api::host, api::alerts,
+        api::builds, api::build, api::events, api::logs, api::hosts, api::host, api::alerts, api::calls,
         costs::costs, costs::budgets,
         stream::upgrade, health::live, health::ready, health::metrics, document,
     ),

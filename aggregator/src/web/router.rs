@@ -21,6 +21,7 @@ pub(crate) fn router(app: App, taking: Router) -> Router {
         .route("/hosts", get(api::hosts))
         .route("/hosts/{host}", get(api::host))
         .route("/alerts", get(api::alerts))
+        .route("/calls", get(api::calls))
         .route("/costs", get(costs::costs))
         .route("/budgets", get(costs::budgets))
         .route("/openapi.json", get(openapi::document))

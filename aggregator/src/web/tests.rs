@@ -285,6 +285,7 @@ async fn what_is_described_is_what_there_is() {
             "/api/v1/builds/{id}",
             "/api/v1/builds/{id}/events",
             "/api/v1/builds/{id}/logs",
+            "/api/v1/calls",
             "/api/v1/costs",
             "/api/v1/hosts",
             "/api/v1/hosts/{host}",

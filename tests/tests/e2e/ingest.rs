@@ -89,7 +89,7 @@ async fn a_build_that_is_only_posted_is_shown_too() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_known_only_from_calls_has_a_page() {
+async fn a_host_that_is_known_only_from_calls_has_a_page_and_an_answer() {
     let system = System::start().await;
     let body = fixtures::phase("ci", "Test", "4/7", "testing");
     let request = system
@@ -109,8 +109,41 @@ async fn a_host_that_is_known_only_from_calls_has_a_page() {
         "{}",
         page.body
     );
-    let nobody = system.api().get("/hosts/nobody").await.unwrap();
-    assert_eq!(nobody.status, 404);
+    let api = system.api();
+    let path = "/api/v1/hosts/ci%20runner%2F7";
+    let host = api.get(path).await.unwrap().json();
+    assert_eq!(host["name"], "ci runner/7");
+    assert!(host["state_reason"].as_str().unwrap().contains("calls"));
+    assert!(host["last_updated"].is_string(), "{host}");
+    assert_eq!(host["roots"], json!([]));
+    let with_agent = api
+        .get(&format!("/api/v1/hosts/{HOST}"))
+        .await
+        .unwrap()
+        .json();
+    for (member, value) in with_agent.as_object().unwrap() {
+        let told = ["name", "state_reason", "last_updated", "roots"].contains(&member.as_str());
+        assert!(
+            told || host.get(member) == Some(&Value::Null),
+            "{member}: {value}"
+        );
+    }
+    let before = api
+        .get(&format!("{path}?at=2026-01-01T00:00:00Z"))
+        .await
+        .unwrap();
+    assert!(
+        before.status >= 400,
+        "it was not known then: {}",
+        before.body
+    );
+    // A host of the list is a machine with an agent.
+    let listed: protocol::page::HostPage = api.read("/api/v1/hosts").await.unwrap();
+    let names: Vec<&str> = listed.hosts.iter().map(|host| host.name.as_str()).collect();
+    assert_eq!(names, [HOST]);
+    for nobody in ["/hosts/nobody", "/api/v1/hosts/nobody"] {
+        assert_eq!(api.get(nobody).await.unwrap().status, 404, "{nobody}");
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod ingest;
 mod ingest_agent;
 mod ingest_order;
 mod ingest_runner;
+mod ingest_told;
 mod limits;
 mod log_kills;
 mod log_lines;
