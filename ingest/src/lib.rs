@@ -9,6 +9,7 @@
 mod admit;
 mod answer;
 mod call;
+mod described;
 mod event;
 mod handshake;
 mod lines;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use admit::Admission;
 pub use call::{Call, Place};
+pub use described::{Described, Member, PARAMETERS, described};
 pub use handshake::{switching, websocket_key};
 pub use lines::{Carried, Carrier, Lines, Paid};
 pub use router::{Ingest, router};

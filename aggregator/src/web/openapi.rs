@@ -1,9 +1,11 @@
 //! The API's description, made from the types that are served.
 
+mod producers;
+
 use axum::Json;
 use axum::http::Uri;
+use serde_json::Value;
 use utoipa::OpenApi;
-use utoipa::openapi::OpenApi as Document;
 
 use super::error::{ApiError, ErrorBody};
 use super::query::Params;
@@ -37,11 +39,14 @@ struct Described;
     get, path = "/api/v1/openapi.json", tag = "operation",
     responses((status = 200, description = "OpenAPI 3.1", body = Object)),
 )]
-pub(super) async fn document(uri: Uri) -> Result<Json<Document>, ApiError> {
+pub(super) async fn document(uri: Uri) -> Result<Json<Value>, ApiError> {
     Params::read(&uri, &[])?;
     Ok(Json(described()))
 }
 
-pub(super) fn described() -> Document {
-    Described::openapi()
+pub(super) fn described() -> Value {
+    // A struct with text keys is always an object.
+    let mut document = serde_json::to_value(Described::openapi()).unwrap_or_default();
+    producers::add(&mut document);
+    document
 }

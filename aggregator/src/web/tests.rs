@@ -276,8 +276,13 @@ async fn what_is_described_is_what_there_is() {
         .keys()
         .map(String::as_str)
         .collect();
+    let (taken, own): (Vec<&str>, Vec<&str>) = paths.iter().partition(|path| {
+        let mut routes = ingest::described().iter();
+        routes.any(|route| route.path == **path)
+    });
+    assert_eq!(taken.len(), ingest::described().len());
     assert_eq!(
-        paths,
+        own,
         [
             "/api/v1/alerts",
             "/api/v1/budgets",
@@ -300,7 +305,7 @@ async fn what_is_described_is_what_there_is() {
 
 #[tokio::test]
 async fn every_reference_in_the_description_leads_somewhere() {
-    let document = serde_json::to_value(openapi::described()).unwrap();
+    let document = openapi::described();
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(map) => {

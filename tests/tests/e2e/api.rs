@@ -160,7 +160,11 @@ async fn the_description_names_every_route_and_each_answers() {
         "/api/v1/builds/{id}/events",
         "/api/v1/hosts",
         "/api/v1/hosts/{host}",
+        "/api/v1/calls",
         "/api/v1/stream",
+        "/api/phase-update",
+        "/api/runner/events",
+        "/ws/runner",
     ] {
         assert!(
             paths.contains_key(path),
@@ -169,22 +173,76 @@ async fn the_description_names_every_route_and_each_answers() {
         );
     }
     for (path, item) in paths {
-        let url = path.replace("{id}", &id).replace("{host}", HOST);
-        let answer = api.get(&url).await.unwrap();
-        // The stream asks a plain request to upgrade.
-        let expected = if path.ends_with("/stream") {
-            vec![400, 426]
-        } else {
-            vec![200]
-        };
-        assert!(
-            expected.contains(&answer.status),
-            "{url}: {} {}",
-            answer.status,
-            answer.body
-        );
-        assert!(item["get"]["responses"].is_object(), "{path}");
+        let filled = path.replace("{session_id}", "s").replace("{number}", "7");
+        let url = filled.replace("{id}", &id).replace("{host}", HOST);
+        for (method, operation) in item.as_object().unwrap() {
+            let place = format!("{method} {url}");
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let mut request = api.request(method, &url);
+            let body = &operation["requestBody"]["content"]["application/json"]["example"];
+            if body.is_object() {
+                request = request.json(body);
+            }
+            let answer = read(request).await.unwrap();
+            // What becomes a WebSocket asks a plain request to upgrade.
+            let expected = match path.as_str() {
+                "/api/v1/stream" | "/ws/runner" => vec![400, 426],
+                _ => vec![200, 204],
+            };
+            let status = answer.status;
+            assert!(
+                expected.contains(&status),
+                "{place}: {status} {}",
+                answer.body
+            );
+            let told = &operation["responses"][status.to_string()];
+            assert!(
+                told["description"].is_string(),
+                "{place}: {status} is not described"
+            );
+            let example = &told["content"]["application/json"]["example"];
+            if example.is_object() {
+                assert_eq!(&answer.json(), example, "{place}");
+            }
+        }
     }
+}
+
+#[tokio::test]
+async fn the_description_of_producers_calls_names_limits_and_who_may_call() {
+    let system = System::start().await;
+    let api = system.api();
+    let document = api.get("/api/v1/openapi.json").await.unwrap().json();
+    let call = &document["paths"]["/api/v1/observability/task-logs"]["post"];
+    for status in ["400", "401", "403", "408", "413", "415", "422", "503"] {
+        assert!(
+            call["responses"][status]["description"].is_string(),
+            "{status}"
+        );
+    }
+    let body = &call["requestBody"];
+    assert!(body["description"].as_str().unwrap().contains("1 MiB"));
+    let schema = &body["content"]["application/json"]["schema"];
+    assert_eq!(schema["required"], serde_json::json!(["adw_id"]));
+    let scheme = call["security"][0]
+        .as_object()
+        .unwrap()
+        .keys()
+        .next()
+        .unwrap();
+    assert_eq!(
+        document["components"]["securitySchemes"][scheme]["scheme"],
+        "bearer"
+    );
+    // As described: a refusal has a code and the words that producers look for.
+    let refused = read(api.request(Method::POST, "/api/phase-update").body("{}"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (refused.status, refused.error_code().as_str()),
+        (415, "not_json")
+    );
+    assert!(refused.json()["detail"].is_string());
 }
 
 #[tokio::test]
