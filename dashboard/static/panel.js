@@ -19,7 +19,7 @@ const TIMES = {
 };
 
 /** Facts that are left out while unknown. */
-const OPTIONAL = ["issue", "coding_agent", "context", "gap"];
+const OPTIONAL = ["issue", "context", "gap"];
 
 export function makePanel(build) {
   const article = clone("t-panel");

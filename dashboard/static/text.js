@@ -46,13 +46,16 @@ export function told(facts) {
   return (facts ?? []).slice(0, MAX_MEMBERS).map((fact) => [line(fact.label), block(fact.text)]);
 }
 
-/** Calls of tools as [name, what went in and came out]. */
+const CALL_STATES = { "input-available": "under way", error: "failed" };
+
+/** Calls of tools as [name, for what, and what went in and came out, or how it stands]. */
 export function calls(list) {
   return (Array.isArray(list) ? list : []).slice(0, MAX_MEMBERS).map((call) => {
     const text = (key) => (typeof call?.[key] === "string" ? call[key] : "");
-    const todo = text("todo") && `(${text("todo")})`;
+    const todo = call?.planning === true ? "(planning)" : text("todo") && `(${text("todo")})`;
     const output = text("output") && `${call.is_error === true ? "failed: " : "→ "}${text("output")}`;
-    return [line(text("name") || "—"), block([todo, text("input"), output].filter((part) => part).join("\n"))];
+    const state = Object.hasOwn(CALL_STATES, text("state")) ? CALL_STATES[text("state")] : "";
+    return [line(text("name") || "—"), block([todo, text("input"), output, state].filter((part) => part).join("\n"))];
   });
 }
 

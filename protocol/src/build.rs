@@ -230,8 +230,9 @@ pub struct Build {
     pub context: Option<Context>,
     /// The producer's to-do list; null when it keeps none.
     pub todos: Option<Value>,
-    /// The newest calls of tools, `{name, todo, input, output, is_error}`, texts masked and cut; null
-    /// unless their texts may leave the host.
+    /// The newest calls of tools in their order, `{name, todo, input, output, is_error}`, texts masked and
+    /// cut; null unless their texts may leave the host. OpenBuilder's are told without texts, with
+    /// `{id, state, planning}`.
     #[serde(default)]
     pub calls: Option<Value>,
     /// The producer's agents: `[{name, state, ...}]`, of Context Foundry with `id, type, phase, progress, success,

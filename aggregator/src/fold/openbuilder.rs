@@ -2,6 +2,7 @@
 //! how a build ended (`http/runner-events`). An output may come before its
 //! input, an event may come twice, and `sessionId` may be missing.
 
+use protocol::build::Fact;
 use protocol::{Build, BuildState, Event};
 use serde_json::{Map, Value, json};
 
@@ -12,6 +13,8 @@ use super::value::{cut, name, sentence};
 
 /// As the calls are kept.
 pub(super) const PRODUCER: &str = "openbuilder";
+/// The runner begins to repair a build by itself.
+const AUTOFIX: &str = "autofix-started";
 /// Tool calls that a build lists: the newest; how many came before is told.
 const MAX_TOOLS: usize = 200;
 /// Calls that wrote a list and are remembered: of the two ways none is so far behind.
@@ -36,16 +39,19 @@ pub(super) fn content(
         Some(Value::Object(told)) => build_event(run, told),
         _ => lifecycle(run, event, document),
     }
+    run.build.facts = facts(&run.build);
     superseded
 }
 
-/// Another build of the project, or work after the end.
+/// Another build of the project, or work after the end: of what is told beside tool calls only
+/// that the runner sets out to repair what it made.
 fn begins_next_run(run: &Run, document: &Map<String, Value>) -> bool {
     let another = match (run.build.fields.get("buildId"), document.get("buildId")) {
         (Some(old), Some(new)) => old != new,
         _ => false,
     };
-    another || (run.build.has_ended() && document.contains_key("event"))
+    let repairs = name(document, "type").as_deref() == Some(AUTOFIX);
+    another || (run.build.has_ended() && (document.contains_key("event") || repairs))
 }
 
 fn take_over(build: &mut Build, document: &Map<String, Value>) {
@@ -145,8 +151,8 @@ fn tool(build: &mut Build, told: &Map<String, Value>, state: &str) {
         return;
     };
     let todo = todo_of(build, told);
-    let tools = build.fields.entry("tools").or_insert_with(|| json!([]));
-    let Value::Array(list) = tools else { return };
+    let calls = build.calls.get_or_insert_with(|| json!([]));
+    let Value::Array(list) = calls else { return };
     if let Some(known) = list.iter_mut().find(|tool| tool["id"] == *id) {
         // The output came first and did not say to which point it belongs.
         if let (Some(_), Some((place, text))) = (todo_index(told), &todo) {
@@ -159,6 +165,7 @@ fn tool(build: &mut Build, told: &Map<String, Value>, state: &str) {
         let done = known["state"] != "input-available";
         if !done || state != "input-available" {
             known["state"] = json!(state);
+            known["is_error"] = json!(state == "error");
         }
         if let Some(tool_name) = name(told, "toolName") {
             known["name"] = json!(tool_name);
@@ -172,6 +179,7 @@ fn tool(build: &mut Build, told: &Map<String, Value>, state: &str) {
         "state": state,
         "todo": todo.as_ref().map(|(_, text)| text),
         "planning": planning,
+        "is_error": state == "error",
     }));
     if list.len() > MAX_TOOLS {
         list.remove(0);
@@ -254,12 +262,57 @@ fn lifecycle(run: &mut Run, event: &Event, document: &Map<String, Value>) {
             let reason = "the runner says that the build failed".to_owned();
             run.end(BuildState::Failed, reason, at, EndedBy::State);
         }
-        "autofix-started" => {
-            let before = run.build.fields.get("autofixes").and_then(Value::as_u64);
-            run.build
-                .fields
-                .insert("autofixes".to_owned(), json!(before.unwrap_or(0) + 1));
+        AUTOFIX => {
+            run.say(BuildState::Running, None);
+            autofix(&mut run.build, document);
         }
         _ => {}
     }
+}
+
+/// How often it was repaired, and what is known of the last time.
+fn autofix(build: &mut Build, document: &Map<String, Value>) {
+    let before = build.fields.get("autofixes").and_then(Value::as_u64);
+    let count = json!(before.unwrap_or(0) + 1);
+    build.fields.insert("autofixes".to_owned(), count);
+    let keys = ["errorType", "attempt", "maxAttempts"];
+    let told = keys.map(|key| (key, name(document, key)));
+    let message = ("errorMessage", sentence(document, "errorMessage"));
+    for (key, told) in told.into_iter().chain([message]) {
+        match told {
+            Some(told) => build.fields.insert(key.to_owned(), json!(told)),
+            None => build.fields.remove(key),
+        };
+    }
+}
+
+/// What has no member of its own.
+fn facts(build: &Build) -> Vec<Fact> {
+    let fact = |key: &str, label: &str, text: String| Fact {
+        key: key.to_owned(),
+        label: label.to_owned(),
+        text,
+    };
+    let count = |key: &str| build.fields.get(key).and_then(Value::as_u64);
+    let mut facts = Vec::new();
+    if let Some(times) = count("autofixes") {
+        let word = |key: &str| name(&build.fields, key);
+        let attempt = match (word("attempt"), word("maxAttempts")) {
+            (Some(attempt), Some(most)) => Some(format!("attempt {attempt} of {most}")),
+            (attempt, _) => attempt.map(|attempt| format!("attempt {attempt}")),
+        };
+        let parts = [
+            Some(format!("started {times}x")),
+            attempt,
+            word("errorType").map(|kind| format!("after an error of its {kind}")),
+            sentence(&build.fields, "errorMessage"),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        facts.push(fact("autofixes", "Auto-fix", parts.join(", ")));
+    }
+    if let Some(before) = count("tools_before") {
+        let text = before.to_string();
+        facts.push(fact("tools_before", "Earlier tool calls", text));
+    }
+    facts
 }

@@ -42,7 +42,7 @@ const TABLE: [(&str, &str, Style); 16] = [
     ("path", "Directory", Style::Mono),
     ("commit", "Commit", Style::Mono),
     ("issue", "Issue", Style::Optional),
-    ("coding_agent", "Agent", Style::Optional),
+    ("coding_agent", "Agent", Style::Plain),
     ("model", "Model", Style::Plain),
     ("cost", "Cost", Style::Plain),
     ("tokens", "Tokens", Style::Plain),
@@ -175,7 +175,7 @@ pub(crate) fn told(facts: &[protocol::build::Fact]) -> Vec<Member> {
         .collect()
 }
 
-/// Calls of tools: name, and what went in and came out.
+/// Calls of tools: name, for what, and what went in and came out, or how it stands.
 pub(crate) fn calls(value: Option<&Value>) -> Vec<Member> {
     let list = value.and_then(Value::as_array).into_iter().flatten();
     let call = |call: &Value| {
@@ -185,8 +185,16 @@ pub(crate) fn calls(value: Option<&Value>) -> Vec<Member> {
             false => "→ ",
         };
         let output = text("output").map(|text| format!("{mark}{text}"));
-        let todo = text("todo").map(|todo| format!("({todo})"));
-        let parts = [todo, text("input").map(str::to_owned), output];
+        let todo = match call["planning"] == Value::Bool(true) {
+            true => Some("(planning)".to_owned()),
+            false => text("todo").map(|todo| format!("({todo})")),
+        };
+        let state = match text("state") {
+            Some("input-available") => Some("under way".to_owned()),
+            Some("error") => Some("failed".to_owned()),
+            _ => None,
+        };
+        let parts = [todo, text("input").map(str::to_owned), output, state];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         Member {
             name: text::line(text("name").unwrap_or(format::UNKNOWN), text::NAME_CHARS),
@@ -236,6 +244,29 @@ mod tests {
             let fact = facts.iter().find(|fact| fact.key == key).unwrap();
             assert_eq!(fact.text, "—", "{key}");
         }
+    }
+
+    #[test]
+    fn calls_of_tools_say_for_what_they_were_and_how_they_stand() {
+        let told = calls(Some(&json!([
+            {"name":"Grep","todo":null,"planning":true,"state":"output-available","is_error":false},
+            {"name":"Write","todo":"Scaffold","planning":false,"state":"error","is_error":true},
+            {"name":"Bash","todo":"Scaffold","planning":false,"state":"input-available"},
+            {"name":"Read","todo":"","input":"a.rs","output":"none","is_error":true},
+            {"name":7}
+        ])));
+        let told: Vec<(&str, &str)> = told
+            .iter()
+            .map(|call| (call.name.as_str(), call.text.as_str()))
+            .collect();
+        let expected = [
+            ("Grep", "(planning)"),
+            ("Write", "(Scaffold)\nfailed"),
+            ("Bash", "(Scaffold)\nunder way"),
+            ("Read", "a.rs\nfailed: none"),
+            ("—", ""),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -180,7 +180,10 @@ async fn an_openbuilder_run_has_its_todos_its_tools_in_order_and_its_end() {
     assert_eq!(build.model.as_deref(), Some("claude-haiku-4-5"));
     assert_eq!(build.coding_agent.as_deref(), Some("claude-code"));
     assert_eq!(build.summary, Some(json!("All done")));
-    let tools: Vec<(&Value, &Value, &Value)> = build.fields["tools"]
+    let tools: Vec<(&Value, &Value, &Value)> = build
+        .calls
+        .as_ref()
+        .unwrap()
         .as_array()
         .unwrap()
         .iter()

@@ -102,7 +102,7 @@ async fn a_runners_frames_are_builds_and_its_status_is_none() {
         (done.state, &done.summary),
         (BuildState::Completed, &Some(json!("All done")))
     );
-    let tool = &done.fields["tools"][0];
+    let tool = &done.calls.as_ref().unwrap()[0];
     let told = (&tool["name"], &tool["state"], &tool["todo"]);
     assert_eq!(
         told,

@@ -29,6 +29,7 @@ mod limits;
 mod log_kills;
 mod log_lines;
 mod moments;
+mod openbuilder_page;
 mod oracle;
 mod pages;
 mod presence;

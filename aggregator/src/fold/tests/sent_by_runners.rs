@@ -25,8 +25,8 @@ fn used(id: &str) -> Value {
 }
 
 fn tools(play: &Play) -> Vec<Value> {
-    let tools = play.build().fields.get("tools");
-    tools.and_then(Value::as_array).cloned().unwrap_or_default()
+    let calls = play.build().calls.as_ref();
+    calls.and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 #[test]
@@ -161,6 +161,72 @@ fn a_tool_that_came_twice_or_failed_is_one_call() {
     told(&mut play, &used("t"));
     let all = tools(&play);
     assert_eq!((all.len(), &all[0]["state"]), (1, &json!("error")));
+    assert_eq!(all[0]["is_error"], true);
+}
+
+#[test]
+fn tools_are_in_their_order_planning_ones_marked_and_the_oldest_counted() {
+    let mut play = play();
+    told(&mut play, &used("plan"));
+    list(
+        &mut play,
+        "l",
+        &json!([{"content":"A","status":"in_progress"}]),
+    );
+    told(&mut play, &used("work"));
+    let marks: Vec<(Value, Value)> = tools(&play)
+        .into_iter()
+        .map(|tool| (tool["id"].clone(), tool["planning"].clone()))
+        .collect();
+    assert_eq!(
+        marks,
+        [(json!("plan"), json!(true)), (json!("work"), json!(false))]
+    );
+    for number in 0..200 {
+        told(&mut play, &used(&format!("t{number}")));
+    }
+    let all = tools(&play);
+    assert_eq!((all.len(), &all[199]["id"]), (200, &json!("t199")));
+    let facts = &play.build().facts;
+    assert_eq!(
+        (facts[0].label.as_str(), facts[0].text.as_str()),
+        ("Earlier tool calls", "2")
+    );
+}
+
+#[test]
+fn a_repair_marks_the_build_that_it_is_and_after_an_end_the_next_one() {
+    let mut play = play();
+    let repair = |play: &mut Play, attempt: u32| {
+        let body = json!({"type":"autofix-started","projectId":"p","errorType":"startup",
+                          "errorMessage":"port 3000 is taken","attempt":attempt,"maxAttempts":3});
+        let event = play.content("runner-events", &body);
+        play.fold(event);
+    };
+    told(&mut play, &json!({"type":"start","messageId":"m"}));
+    assert!(play.build().facts.is_empty());
+    repair(&mut play, 1);
+    let fact = play.build().facts[0].clone();
+    assert_eq!(
+        (play.build().run, fact.label.as_str(), fact.text.as_str()),
+        (
+            1,
+            "Auto-fix",
+            "started 1x, attempt 1 of 3, after an error of its startup, port 3000 is taken"
+        )
+    );
+    let end = json!({"type":"build-completed","projectId":"p","payload":{}});
+    let event = play.content("runner-events", &end);
+    play.fold(event);
+    repair(&mut play, 2);
+    told(&mut play, &json!({"type":"start","messageId":"m2"}));
+    let build = play.build();
+    assert_eq!((build.run, build.state), (2, BuildState::Running));
+    assert!(
+        build.facts[0]
+            .text
+            .starts_with("started 1x, attempt 2 of 3")
+    );
 }
 
 #[test]
