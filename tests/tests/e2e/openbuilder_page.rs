@@ -122,6 +122,15 @@ async fn goes_on_in_a_browser(base: &str, id: &str, runner: &mut Runner) {
         page.until_text(agent, |text| text == "claude-code").await;
         page.until_text("[data-f=details]", |text| text.contains(REPAIRED))
             .await;
+        let printed = json!({"type":"log-chunk","projectId":"p-7","stream":"stderr","cursor":"1",
+                             "data":"Error: port 3000 is taken\n"});
+        say(runner, &printed).await;
+        page.until_text("[data-number='1'] bdi", |text| {
+            text == "Error: port 3000 is taken"
+        })
+        .await;
+        page.until_text(".log-file", |text| text.contains("http/stderr"))
+            .await;
         let summary = "[data-f=summary]";
         page.until_text(summary, |text| text.contains("A shop with a cart"))
             .await;

@@ -58,6 +58,8 @@ fn operation(route: &Described) -> Value {
                 "schema": schema(route.members), "example": read(route.example),
             } },
         });
+    }
+    if is_admitted(route) {
         // One of them: whichever is configured.
         operation["security"] = json!([{ TOKEN: [] }, {}]);
     }
@@ -81,8 +83,12 @@ fn parameters(route: &Described) -> Vec<Value> {
         "name": "Phaseline-Host", "in": "header", "required": false, "schema": { "type": "string" },
         "description": "The caller's host; required from another machine",
     });
-    let takes = !route.example.is_empty() || is_websocket(route);
-    in_path.chain(takes.then_some(host)).collect()
+    in_path.chain(is_admitted(route).then_some(host)).collect()
+}
+
+/// Not everybody may call it.
+fn is_admitted(route: &Described) -> bool {
+    !route.example.is_empty() || is_websocket(route)
 }
 
 fn is_websocket(route: &Described) -> bool {
