@@ -139,7 +139,7 @@ impl LogBatch {
 pub struct LogLine {
     /// Counts from 1 in the build, over all its files, without gaps.
     pub number: i64,
-    /// The file, relative to the project.
+    /// The file, relative to the project; `http/stdout` or `http/stderr` of a runner's programs.
     pub file: String,
     /// When the agent read it (host clock).
     pub observed_at: Timestamp,

@@ -163,8 +163,8 @@ pub(super) async fn events(State(app): State<App>, id: PathText, uri: Uri) -> An
 /// The lines of a build's log, oldest first.
 #[utoipa::path(
     get, path = "/api/v1/builds/{id}/logs", tag = "builds",
-    description = "Lines of the log files of the build's producer, bounded: the oldest give way and are counted in \
-                   `dropped`. Secrets are masked. Empty where texts may not leave the host.",
+    description = "Lines of the log files of the build's producer, or of what its runner's programs print, bounded: the \
+                   oldest give way and are counted in `dropped`. Secrets are masked. Empty where texts may not leave the host.",
     params(
         ("id" = String, Path, description = "Id of the build"),
         ("after" = Option<i64>, Query, description = "`next` of the answer before, or the number of any line"),
