@@ -33,6 +33,7 @@ mod openbuilder_page;
 mod oracle;
 mod pages;
 mod presence;
+mod producers_described;
 mod promises;
 mod replicas;
 mod runner_lines;
