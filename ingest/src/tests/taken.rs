@@ -151,3 +151,15 @@ async fn a_runner_may_ask_for_and_delete_processes_that_nobody_knows() {
     let (status, answer) = bench.send(list.unwrap()).await;
     assert_eq!((status, answer), (StatusCode::OK, json!({"processes":[]})));
 }
+
+#[tokio::test]
+async fn events_of_builds_are_taken_at_the_runners_route_too() {
+    let bench = bench(Admission::loopback(), false);
+    let event = json!({"projectId":"p","buildId":"b","event":{"type":"start","messageId":"m"}});
+    bench.post("/api/build-events", &event).await;
+    let known = bench.last();
+    let (status, answer) = bench.post("/api/runner/events", &event).await;
+    assert_eq!((status, answer), (StatusCode::OK, json!({"ok":true})));
+    assert_eq!(bench.last(), known);
+    assert_eq!(bench.memory.calls.lock().unwrap().len(), 2);
+}
