@@ -269,7 +269,7 @@ impl Pipeline {
     /// Where nothing is refused (any more), the outbox is trusted with what is found next.
     fn end_turn(&self) {
         if self.refused.is_empty() && !self.inbox.is_raised(Flag::Anew) {
-            self.outbox.nothing_is_refused();
+            self.outbox.may_queue();
         }
     }
 
@@ -286,6 +286,9 @@ impl Pipeline {
             root.looked = false;
         }
         self.look_at_all();
+        if self.refused.is_empty() && !self.inbox.is_raised(Flag::Anew) {
+            self.outbox.nothing_is_refused();
+        }
     }
 
     /// Hints were lost: one full walk instead of many small ones.
@@ -334,6 +337,9 @@ impl Pipeline {
             } else {
                 self.refused.insert(path);
             }
+        }
+        if self.refused.is_empty() {
+            self.outbox.nothing_is_refused();
         }
     }
 

@@ -166,10 +166,13 @@ impl Outbox {
         Ok(())
     }
 
-    /// Everything that was refused has been read again and taken, if it still differs.
+    /// Nothing is refused: what is found next is queued again.
+    pub(crate) fn may_queue(&self) {
+        self.careful.store(false, Ordering::SeqCst);
+    }
+
+    /// Every file that was refused has been read again.
     pub(crate) fn nothing_is_refused(&self) {
-        if self.careful.swap(false, Ordering::SeqCst) {
-            self.works(&mut self.lock(), Work::Record);
-        }
+        self.works(&mut self.lock(), Work::Record);
     }
 }

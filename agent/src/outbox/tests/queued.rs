@@ -120,7 +120,7 @@ fn what_cannot_be_written_is_told_and_then_waited_for() {
     rename("elsewhere", "file");
     content(&outbox, "/second", "x");
     assert_eq!(waiting(&outbox).len(), 2, "written at once");
-    outbox.nothing_is_refused();
+    outbox.may_queue();
     content(&outbox, "/third", "x");
     assert_eq!(waiting(&outbox).len(), 2, "queued again");
 }
