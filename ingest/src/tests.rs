@@ -2,6 +2,7 @@
 
 mod described;
 mod oddities;
+mod taken;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

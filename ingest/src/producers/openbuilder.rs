@@ -69,8 +69,15 @@ pub(crate) fn build_event(body: &Body<'_>, _: &str) -> Reading {
     understood(body, "http/build-events", kept)
 }
 
+/// What is kept of a lifecycle event's payload; the rest may be anything, also the environment.
+const OF_A_PAYLOAD: [&str; 2] = ["todos", "summary"];
+
 /// `POST /api/runner/events`: a lifecycle event; most of the 25 kinds say nothing of a build.
 pub(crate) fn runner_event(body: &Body<'_>, _: &str) -> Reading {
+    // Runners behind a broker of their own, as older ones were, send all they have to say here.
+    if body.text("type").is_none() && body.members.contains_key("event") {
+        return build_event(body, "");
+    }
     let kind = body.required("type")?;
     let tells = matches!(
         kind.as_str(),
@@ -95,10 +102,20 @@ pub(crate) fn runner_event(body: &Body<'_>, _: &str) -> Reading {
         }
     }
     // Sentences of programs and of the model.
-    for key in ["error", "errorMessage", "payload"] {
+    for key in ["error", "errorMessage"] {
         if let Some(value) = body.members.get(key) {
             kept.insert(key.to_owned(), masked(value));
         }
+    }
+    if let Some(payload) = body.members.get("payload") {
+        let told = payload.as_object().map(|payload| {
+            let told = OF_A_PAYLOAD.iter().filter_map(|key| {
+                let value = payload.get(*key)?;
+                Some(((*key).to_owned(), masked(value)))
+            });
+            Value::Object(told.collect())
+        });
+        kept.insert("payload".to_owned(), told.unwrap_or(Value::Null));
     }
     understood(body, "http/runner-events", kept)
 }

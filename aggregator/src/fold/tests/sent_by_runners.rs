@@ -205,6 +205,8 @@ fn a_repair_marks_the_build_that_it_is_and_after_an_end_the_next_one() {
     };
     told(&mut play, &json!({"type":"start","messageId":"m"}));
     assert!(play.build().facts.is_empty());
+    // Once by each of two ways.
+    repair(&mut play, 1);
     repair(&mut play, 1);
     let fact = play.build().facts[0].clone();
     assert_eq!(
