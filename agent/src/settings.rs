@@ -16,7 +16,7 @@ use crate::config::{
 };
 use crate::ingest::Taking;
 use crate::nats::password_from;
-use values::{default_state_dir, expand, host, prune, set, set_text, size, watch};
+use values::{default_state_dir, expand, host, prune, set, set_text, watch};
 
 mod values;
 
@@ -297,7 +297,7 @@ fn config(args: Args, file: File) -> Result<Config, BadSetting> {
     config.taking = taking;
     let outbox_max = set_text(args.outbox_max).or(file.outbox_max.map(Number::text));
     config.outbox_max = match outbox_max {
-        Some(text) => size(&text).ok_or_else(|| {
+        Some(text) => protocol::units::bytes(&text).ok_or_else(|| {
             BadSetting::new("PHASELINE_OUTBOX_MAX", &text, "a size such as 512MiB")
         })?,
         None => OUTBOX_MAX,

@@ -21,6 +21,7 @@ mod storable;
 pub mod subject;
 pub mod text;
 pub mod timestamp;
+pub mod units;
 
 pub use build::{Build, BuildState, Phase, PhaseState};
 pub use calls::{Calls, RouteStatus, RunnerStatus};

@@ -19,7 +19,6 @@ pub mod secret;
 pub mod settings;
 pub mod signals;
 mod supervise;
-mod units;
 pub mod up;
 mod version;
 
