@@ -29,7 +29,7 @@ pub(crate) struct Filter {
 /// The part of a filter whose answer may change while a build lives.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Moving {
-    pub(crate) state: Option<String>,
+    pub(crate) state: Option<BuildState>,
     pub(crate) project: Option<String>,
     pub(crate) branch: Option<String>,
     /// Text to look for, as written.
@@ -76,9 +76,8 @@ impl Filter {
 
 impl Moving {
     fn check(filter: &BuildFilter) -> Result<Self, ReadError> {
-        if let Some(state) = &filter.state
-            && BuildState::from_word(state).is_none()
-        {
+        let state = filter.state.as_deref().map(BuildState::from_word);
+        if state == Some(None) {
             let words = BuildState::ALL.map(BuildState::word).join(", ");
             return bad(&format!("state must be one of {words}"));
         }
@@ -96,7 +95,7 @@ impl Moving {
             return bad("cost_max must not be less than cost_min");
         }
         Ok(Self {
-            state: filter.state.clone(),
+            state: state.flatten(),
             project: filter.project.clone(),
             branch: filter.branch.clone(),
             text: text.map(str::to_owned),
@@ -119,7 +118,7 @@ impl Moving {
             limit.is_none_or(|limit| build.cost_usd.is_some_and(|usd| fits(usd, limit)))
         };
         build.same_as.is_none()
-            && is(&self.state, Some(build.state.word()))
+            && self.state.is_none_or(|state| state == build.state)
             && is(&self.project, Some(&build.project))
             && is(&self.branch, build.branch.as_deref())
             && began(self.from, |at, from| at >= from)
