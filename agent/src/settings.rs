@@ -63,7 +63,8 @@ struct Args {
     /// File that holds the bearer token which those callers must have [default: none is asked for]
     #[arg(long, value_name = "FILE", env = "PHASELINE_INGEST_TOKEN_FILE")]
     ingest_token_file: Option<PathBuf>,
-    /// Directory of the outbox; one agent at a time [default: $XDG_STATE_HOME/phaseline]
+    /// Directory of the outbox; one agent at a time [default: $XDG_STATE_HOME/phaseline,
+    /// ~/.local/state/phaseline, as root /var/lib/phaseline]
     #[arg(long, value_name = "DIR", env = "PHASELINE_STATE_DIR")]
     state_dir: Option<PathBuf>,
     /// Largest outbox, e.g. 512MiB; above it only the newest state of each file is kept [default: 512MiB]
