@@ -23,7 +23,7 @@ pub(crate) struct Known {
     pub(crate) size: u64,
     /// It exists; false after a removal was reported.
     pub(crate) present: bool,
-    /// The outbox's number of its last event; grows over all files and boots.
+    /// The number of its last event; grows over all files and boots.
     pub(crate) event: i64,
 }
 

@@ -1,19 +1,23 @@
 //! What the broker has not acknowledged, on disk: an event is here before it
 //! is published and leaves after the acknowledgement, over restarts and
-//! `kill -9`. Shared by the thread that watches and the task that publishes.
+//! `kill -9`. The thread that watches queues what it found and reads on; the
+//! task that publishes writes it. Where the disk fails, or has no room, the
+//! thread that watches writes for itself and learns what was refused.
 
 mod aside;
 mod call;
 mod inner;
+mod queue;
 mod store;
 mod sync;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use protocol::presence::OutboxStatus;
-use protocol::{AgentId, Event, Timestamp};
+use protocol::{AgentId, Timestamp};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -22,6 +26,7 @@ use crate::change::Known;
 use crate::mailbox::{Flag, Mailbox};
 
 use inner::{Inner, Work};
+use queue::Queue;
 pub(crate) use store::Row;
 use store::{Store, StoreError};
 use sync::Syncer;
@@ -57,6 +62,10 @@ pub(crate) struct Outbox {
     agent: AgentId,
     max_bytes: u64,
     inner: Mutex<Inner>,
+    /// Taken only by who holds `inner`.
+    queue: Queue,
+    /// Something could not be written: nothing is queued until all of it is.
+    careful: AtomicBool,
     syncer: Syncer,
     added: Notify,
     mailbox: Mailbox,
@@ -85,6 +94,8 @@ impl Outbox {
             agent,
             max_bytes,
             inner: Mutex::new(Inner::new()),
+            queue: Queue::default(),
+            careful: AtomicBool::new(false),
             syncer,
             added: Notify::new(),
             mailbox,
@@ -110,68 +121,14 @@ impl Outbox {
         }
     }
 
-    /// What is known of every state file.
+    /// What is known of every state file, with everything that was queued.
     ///
     /// # Errors
     /// See [`OutboxError`].
     pub(crate) fn files(&self) -> Result<Vec<(PathBuf, Known)>, OutboxError> {
+        // What it could not write is not known, and the watching thread was told.
+        let _ = self.write();
         self.with(Work::Read, |inner| inner.store()?.files(now_ms()))
-    }
-
-    /// Gives an event its identity and writes it, with what is now known of
-    /// its file and, of a growing one, how far it was read. `known.event` is
-    /// set to its position. It counts when the turn ends ([`Self::end_turn`]).
-    ///
-    /// # Errors
-    /// See [`OutboxError`]; then nothing was written.
-    pub(crate) fn record(
-        &self,
-        event: &mut Event,
-        path: &Path,
-        known: &mut Known,
-        grown: Option<&str>,
-    ) -> Result<(), OutboxError> {
-        let open = self.with(Work::Record, |inner| {
-            event.agent = self.agent;
-            event.boot = inner.boot;
-            event.seq = inner.next_seq;
-            inner.next_seq += 1;
-            inner.record(event, path, known, grown)?;
-            Ok(inner.store()?.is_open())
-        })?;
-        if !open {
-            self.committed();
-        }
-        Ok(())
-    }
-
-    /// Ends a turn, e.g. of the watching thread: what was recorded is committed.
-    ///
-    /// # Errors
-    /// See [`OutboxError`]; then the watching thread is told to read everything again.
-    pub(crate) fn end_turn(&self) -> Result<(), OutboxError> {
-        if self.lock().is_between_turns() {
-            return Ok(());
-        }
-        if self.with(Work::Commit, Inner::end_turn)? {
-            self.committed();
-        }
-        Ok(())
-    }
-
-    fn committed(&self) {
-        self.syncer.written();
-        self.added.notify_one();
-    }
-
-    /// Remembers a file that was rewritten without a change.
-    ///
-    /// # Errors
-    /// See [`OutboxError`].
-    pub(crate) fn remember(&self, path: &Path, known: &Known) -> Result<(), OutboxError> {
-        self.with(Work::Other, |inner| {
-            inner.store()?.remember(path, known, now_ms())
-        })
     }
 
     /// What was kept of a growing file.
@@ -179,15 +136,8 @@ impl Outbox {
     /// # Errors
     /// See [`OutboxError`].
     pub(crate) fn grown(&self, path: &Path) -> Result<Option<String>, OutboxError> {
+        self.write()?;
         self.with(Work::Read, |inner| inner.store()?.grown(path))
-    }
-
-    /// Keeps how far a growing file was read without an event.
-    ///
-    /// # Errors
-    /// See [`OutboxError`].
-    pub(crate) fn save_grown(&self, path: &Path, saved: &str) -> Result<(), OutboxError> {
-        self.with(Work::Other, |inner| inner.store()?.save_grown(path, saved))
     }
 
     /// Events after this position, oldest first, until `bytes` are reached.
@@ -278,11 +228,6 @@ impl Outbox {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every file that was refused has been read again.
-    pub(crate) fn nothing_is_refused(&self) {
-        self.works(&mut self.lock(), Work::Record);
-    }
-
     fn with<T>(
         &self,
         what: Work,
@@ -365,6 +310,9 @@ impl Outbox {
     /// Said once for an outage, not for each try.
     fn fails(&self, inner: &mut Inner, what: Work, error: StoreError) -> OutboxError {
         inner.refused |= what == Work::Record && error.is_full();
+        if what == Work::Record {
+            self.careful.store(true, Ordering::SeqCst);
+        }
         let error = OutboxError::Failed(self.path.clone(), error);
         if inner.failing.insert(what) {
             tracing::error!(%error, ?what, "the outbox fails; it is tried again until it works");

@@ -12,6 +12,7 @@ mod problem;
 mod root;
 mod walk;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -139,6 +140,8 @@ struct Pipeline {
     refused: BTreeSet<Arc<Path>>,
     wants_attributes: Arc<AtomicBool>,
     walk: u64,
+    /// The number of the last event; grows over all files and boots.
+    events: Cell<i64>,
     /// Hints were lost before this walk: what it finds new may be not the first.
     finds_gaps: bool,
 }
@@ -212,6 +215,7 @@ impl Pipeline {
             refused: BTreeSet::new(),
             wants_attributes,
             walk: 0,
+            events: Cell::new(0),
             finds_gaps: false,
         }
     }
@@ -222,6 +226,7 @@ impl Pipeline {
         self.files.clear();
         self.refused.clear();
         for (path, known) in self.outbox.files().unwrap_or_default() {
+            self.events.set(self.events.get().max(known.event));
             if self.setup.roots.owner(&path).is_some() {
                 let tracked = Tracked {
                     known: Some(known),
@@ -259,12 +264,18 @@ impl Pipeline {
             self.end_turn();
         }
         self.finish();
-        self.end_turn();
     }
 
-    /// Everything of this turn counts now. The outbox says itself what failed, and asks to begin anew.
+    /// Where nothing is refused (any more), the outbox is trusted with what is found next.
     fn end_turn(&self) {
-        let _ = self.outbox.end_turn();
+        if self.refused.is_empty() && !self.inbox.is_raised(Flag::Anew) {
+            self.outbox.may_queue();
+        }
+    }
+
+    fn next_event(&self) -> i64 {
+        self.events.set(self.events.get() + 1);
+        self.events.get()
     }
 
     /// The outbox knows other things than before: everything is held against them.
@@ -275,6 +286,9 @@ impl Pipeline {
             root.looked = false;
         }
         self.look_at_all();
+        if self.refused.is_empty() && !self.inbox.is_raised(Flag::Anew) {
+            self.outbox.nothing_is_refused();
+        }
     }
 
     /// Hints were lost: one full walk instead of many small ones.

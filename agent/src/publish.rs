@@ -70,6 +70,8 @@ pub(crate) async fn publish(
             window.reconnected();
             way.reconnected();
         }
+        // Also while the broker is away. What fails says so itself, and is read again.
+        let _ = outbox.write();
         let mut look_again = refill(&outbox, &mut window);
         if outbox.must_drop() && outbox.acknowledge(&[]).is_err() {
             look_again = earlier(look_again, Some(Instant::now() + OUTBOX_RETRY));

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 pub(crate) use logs::{MAX_LOG_BATCHES, log_messages};
 pub(crate) use stream::{MAX_BATCH, ensure_stream, messages, renew_consumer, stream_name};
 
-/// Keep-alive of the connection; it is given up when two are missed.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// Keep-alive of the connection; it is given up when two are missed: in 12 s, and made anew within 15.
+const PING_INTERVAL: Duration = Duration::from_secs(4);
 /// Longest wait between two attempts to connect: a server that comes back is used at once.
 const RECONNECT_CAP_MS: u64 = 500;
 /// A request to the broker, answered or not.

@@ -1,6 +1,7 @@
 //! Every route, as its callers call it, against a sink that remembers.
 
 mod oddities;
+mod taken;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

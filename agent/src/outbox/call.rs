@@ -12,6 +12,8 @@ impl Outbox {
     /// # Errors
     /// See [`OutboxError`]; then nothing was written.
     pub(crate) fn record_call(&self, event: &mut Event) -> Result<(), OutboxError> {
+        // In its turn, if that is possible.
+        let _ = self.write();
         self.with(Work::Record, |inner| {
             event.agent = self.agent;
             event.boot = inner.boot;

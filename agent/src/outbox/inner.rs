@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use protocol::Event;
+use protocol::{AgentId, Event};
 use uuid::Uuid;
 
+use super::now_ms;
+use super::queue::Item;
 use super::store::{Store, StoreError};
 use crate::change::Known;
 
@@ -15,7 +17,6 @@ use crate::change::Known;
 pub(super) enum Work {
     Read,
     Record,
-    Commit,
     Other,
 }
 
@@ -39,16 +40,13 @@ pub(super) struct Inner {
     pub(super) refused: bool,
     /// Events that the broker has, and that could not be dropped yet.
     pub(super) acknowledged: Vec<i64>,
-    /// Events of this turn of the watching thread.
-    turn: usize,
-    /// Those of them that are not committed yet.
+    /// Events in the transaction that is open.
     open: usize,
     /// What the watching thread takes as written is not.
     pub(super) undone: bool,
 }
 
-/// Events of a turn that share a transaction: what waits for it is a few
-/// milliseconds old, and the publisher is not kept waiting for a long walk.
+/// Queued events that share a transaction: the disk is waited for once.
 const IN_ONE_TRANSACTION: usize = 64;
 
 impl Inner {
@@ -65,7 +63,6 @@ impl Inner {
             failing: BTreeSet::new(),
             refused: false,
             acknowledged: Vec::new(),
-            turn: 0,
             open: 0,
             undone: false,
         }
@@ -76,24 +73,66 @@ impl Inner {
         self.store.as_mut().ok_or_else(missing)
     }
 
-    /// The first event of a turn is committed at once, the others with [`Self::commit`].
-    pub(super) fn record(
+    /// Writes what was queued, as far as it can be.
+    pub(super) fn write_all(&mut self, items: Vec<Item>, agent: AgentId) -> Result<(), StoreError> {
+        let together = items.len() > 1;
+        let mut items = items.into_iter();
+        let written = items.try_for_each(|item| self.write(item, agent, together));
+        let written = written.and(self.commit());
+        // The watching thread takes as written what is not, and reads everything again.
+        self.undone |= written.is_err();
+        written
+    }
+
+    /// Writes one thing. `together`: in a transaction that stays open for others.
+    pub(super) fn write(
+        &mut self,
+        item: Item,
+        agent: AgentId,
+        together: bool,
+    ) -> Result<(), StoreError> {
+        match item {
+            Item::Event {
+                mut event,
+                path,
+                known,
+                grown,
+            } => {
+                event.agent = agent;
+                event.boot = self.boot;
+                event.seq = self.next_seq;
+                self.next_seq += 1;
+                self.record(&mut event, &path, &known, grown.as_deref(), together)?;
+                tracing::debug!(
+                    path = %path.display(),
+                    event.kind = ?event.kind,
+                    event.id = event.message_id(),
+                    "state file changed"
+                );
+                Ok(())
+            }
+            Item::Known { path, known } => self.store()?.remember(&path, &known, now_ms()),
+            Item::Grown { path, saved } => self.store()?.save_grown(&path, &saved),
+        }
+    }
+
+    fn record(
         &mut self,
         event: &mut Event,
         path: &Path,
-        known: &mut Known,
+        known: &Known,
         grown: Option<&str>,
+        together: bool,
     ) -> Result<(), StoreError> {
         self.drop_acknowledged()?;
         let at_limit = self.store()?.is_at_limit()?;
-        let alone = at_limit || self.disk_full || !self.failing.is_empty();
+        let alone = !together || at_limit || self.disk_full || !self.failing.is_empty();
         if alone || self.open >= IN_ONE_TRANSACTION {
             self.commit()?;
         }
-        if !alone && self.turn > 0 {
+        if !alone {
             self.store()?.begin()?;
         }
-        self.turn += 1;
         if at_limit && !self.coalesced {
             self.make_room()?;
         }
@@ -117,34 +156,19 @@ impl Inner {
         Ok(())
     }
 
-    /// Commits what a turn left open. True: there was something.
-    pub(super) fn commit(&mut self) -> Result<bool, StoreError> {
+    /// Commits what is open.
+    fn commit(&mut self) -> Result<(), StoreError> {
         self.open = 0;
-        let Some(store) = &mut self.store else {
+        match &mut self.store {
+            Some(store) => store.commit(),
             // It was damaged, and everything is read again.
-            return Ok(false);
-        };
-        let committed = store.commit();
-        self.undone |= committed.is_err();
-        committed
-    }
-
-    /// The watching thread is about to wait.
-    pub(super) fn end_turn(&mut self) -> Result<bool, StoreError> {
-        self.turn = 0;
-        self.commit()
-    }
-
-    /// Nothing was written since the last turn ended.
-    pub(super) fn is_between_turns(&self) -> bool {
-        self.turn == 0 && self.open == 0
+            None => Ok(()),
+        }
     }
 
     /// The same for an event of no file.
     pub(super) fn record_call(&mut self, event: &Event) -> Result<(), StoreError> {
         self.drop_acknowledged()?;
-        // A promise is made for it: it does not wait for the end of a turn.
-        self.commit()?;
         if self.store()?.is_at_limit()? && !self.coalesced {
             self.make_room()?;
         }

@@ -1,4 +1,4 @@
-//! All SQL of the agent. One connection, one transaction per turn, written
+//! All SQL of the agent. One connection, written
 //! ahead and not synced here: a write survives the death of the process, and
 //! the group sync ([`super::sync`]) brings it to the disk. That is why it is
 //! SQLite: what a store like redb has not synced is in its memory, and dies with `kill -9`.
@@ -12,7 +12,7 @@ mod grown;
 mod open;
 mod room;
 mod row;
-mod turn;
+mod transaction;
 mod wal;
 
 use std::os::unix::ffi::OsStrExt as _;
@@ -36,8 +36,8 @@ pub(crate) struct Store {
     db: Connection,
     room: Room,
     fresh: Fresh,
-    /// Events after this one are in a transaction that is still open.
-    committed: i64,
+    /// A transaction for many events is open.
+    begun_many: bool,
     /// Events that wait.
     pub(crate) events: u64,
     /// Their payloads, bytes.
@@ -67,7 +67,7 @@ impl Store {
             shortened: opened.shortened,
             room: Room::new(max_bytes),
             fresh: Fresh::default(),
-            committed: i64::MAX,
+            begun_many: false,
             events: 0,
             bytes: 0,
         };
@@ -160,8 +160,7 @@ impl Store {
 
     /// Writes an event and what is now known of its file, both or none.
     /// `coalesce`: the file's older events give way to this one. Returns the
-    /// event's id, which is also set in `known`. `grown`: how far a growing
-    /// file was read.
+    /// event's id. `grown`: how far a growing file was read.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -169,7 +168,7 @@ impl Store {
         &mut self,
         event: &mut Event,
         path: &Path,
-        known: &mut Known,
+        known: &Known,
         grown: Option<&str>,
         coalesce: bool,
     ) -> Result<i64, StoreError> {
@@ -189,21 +188,13 @@ impl Store {
             grown.map_or(0, str::len),
         )?;
         let id = row.id;
-        let written = Known {
-            event: id,
-            ..known.clone()
-        };
-        files::put(&tx, path, &written, event.observed_at.as_millis())?;
+        files::put(&tx, path, known, event.observed_at.as_millis())?;
         if let Some(saved) = grown {
             grown::put(&tx, path, saved)?;
         }
         tx.commit()?;
-        known.event = id;
         self.events = (self.events + 1).saturating_sub(dropped);
         self.bytes = (self.bytes + row.payload.len() as u64).saturating_sub(dropped_bytes);
-        if self.is_open() {
-            self.committed = self.committed.min(id - 1);
-        }
         if dropped > 0 {
             self.fresh.forget();
         }
@@ -257,12 +248,12 @@ impl Store {
         max: usize,
         bytes: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        if let Some(rows) = self.fresh.after(after, self.committed, max, bytes) {
+        if let Some(rows) = self.fresh.after(after, max, bytes) {
             return Ok(rows);
         }
         let rows = self.read(after, max, bytes)?;
         let size: usize = rows.iter().map(|row| row.payload.len()).sum();
-        if rows.len() < max && size < bytes && !self.is_open() {
+        if rows.len() < max && size < bytes {
             self.fresh
                 .begin_after(rows.last().map_or(after, |row| row.id));
         }
@@ -272,10 +263,10 @@ impl Store {
     fn read(&self, after: i64, max: usize, bytes: usize) -> Result<Vec<Row>, StoreError> {
         let mut query = self.db.prepare_cached(
             "SELECT id, line, subject, message_id, payload, checksum FROM event
-             WHERE id > ?1 AND id <= ?3 ORDER BY id LIMIT ?2",
+             WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
         let limit = i64::try_from(max).unwrap_or(i64::MAX);
-        let mut rows = query.query(params![after, limit, self.committed])?;
+        let mut rows = query.query(params![after, limit])?;
         let (mut loaded, mut size) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
             let checksum_found: [u8; 32] = row.get(5)?;

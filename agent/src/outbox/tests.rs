@@ -3,7 +3,7 @@
 use std::io::{Seek as _, SeekFrom, Write as _};
 
 use protocol::event::EVENT_VERSION;
-use protocol::{ContentHash, EventKind, ProjectToken};
+use protocol::{ContentHash, Event, EventKind, ProjectToken};
 use serde_json::value::RawValue;
 
 use super::*;
@@ -60,15 +60,17 @@ fn event(kind: EventKind, text: &str) -> Event {
 }
 
 fn put(outbox: &Outbox, path: &str, kind: EventKind, text: &str) {
-    let mut known = Known {
+    say(outbox, path, kind, text);
+    outbox.write().unwrap();
+}
+
+fn say(outbox: &Outbox, path: &str, kind: EventKind, text: &str) {
+    let known = Known {
         present: kind != EventKind::Removed,
         ..Known::default()
     };
-    let mut event = event(kind, text);
-    outbox
-        .record(&mut event, Path::new(path), &mut known, None)
-        .unwrap();
-    outbox.end_turn().unwrap();
+    let event = event(kind, text);
+    outbox.record(event, Path::new(path), &known, None).unwrap();
 }
 
 fn waiting(outbox: &Outbox) -> Vec<Event> {
@@ -119,10 +121,11 @@ fn what_is_known_of_files_outlives_a_restart() {
     };
     let path = Path::new("/p/\u{202e}x");
     let first = open(dir.path(), OUTBOX).outbox;
-    let mut content = event(EventKind::Content, "x");
-    first.record(&mut content, path, &mut known, None).unwrap();
+    let content = event(EventKind::Content, "x");
+    first.record(content, path, &known, None).unwrap();
     known.mtime_ns = 9;
     first.remember(path, &known).unwrap();
+    first.write().unwrap();
     drop(first);
     let second = open(dir.path(), OUTBOX).outbox;
     assert_eq!(second.files().unwrap(), [(path.to_owned(), known)]);
@@ -304,4 +307,4 @@ fn an_outbox_of_a_newer_agent_is_left_alone() {
 }
 
 mod limit;
-mod turns;
+mod queued;

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use protocol::event::{EVENT_VERSION, MAX_TEXT_BYTES};
-use protocol::{Event, EventKind, Timestamp};
+use protocol::{AgentId, Event, EventKind, Timestamp};
+use uuid::Uuid;
 
 use super::observe::Look;
 use super::{Pipeline, now_utc};
@@ -12,12 +13,12 @@ use crate::git;
 
 impl Pipeline {
     pub(super) fn event(&self, look: &Look, kind: EventKind, changed_at: Timestamp) -> Event {
-        let identity = self.outbox.identity();
         let project = look.root_path.join(&look.project);
         Event {
             v: EVENT_VERSION,
-            agent: identity.agent,
-            boot: identity.boot,
+            // Who speaks, and the how manieth time, the outbox says when it writes it.
+            agent: AgentId(0),
+            boot: Uuid::nil(),
             seq: 0,
             host: self.setup.host.clone(),
             producer: look.spec.source.producer.to_string(),

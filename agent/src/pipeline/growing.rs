@@ -150,8 +150,8 @@ impl Pipeline {
             event: 0,
         };
         let saved = growing.stream.saved();
-        self.outbox
-            .record(&mut event, look.path, &mut known, Some(&saved))?;
+        known.event = self.next_event();
+        self.outbox.record(event, look.path, &known, Some(saved))?;
         growing.was_saved(look.now);
         growing.told = Some((headline, look.now));
         tracked.known = Some(known);
@@ -187,7 +187,7 @@ impl Pipeline {
             };
             let saved = growing.stream.saved();
             if growing.stream.is_dirty()
-                && let Err(error) = self.outbox.save_grown(path, &saved)
+                && let Err(error) = self.outbox.save_grown(path, saved)
             {
                 tracing::warn!(path = %path.display(), %error, "failed to keep how far a file was read; the end of it is read again");
             }
@@ -198,7 +198,7 @@ impl Pipeline {
         let now = Instant::now();
         let due = growing.saved_at.is_none_or(|at| now >= at + SAVED_EVERY);
         if growing.stream.is_dirty() && due {
-            self.outbox.save_grown(path, &growing.stream.saved())?;
+            self.outbox.save_grown(path, growing.stream.saved())?;
             growing.was_saved(now);
         }
         Ok(())

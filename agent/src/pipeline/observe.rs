@@ -317,16 +317,10 @@ impl Pipeline {
         mut known: Known,
     ) -> Result<(), OutboxError> {
         event.gap = tracked.gap != Gap::No;
-        self.outbox
-            .record(&mut event, look.path, &mut known, None)?;
+        known.event = self.next_event();
+        self.outbox.record(event, look.path, &known, None)?;
         tracked.gap = Gap::No;
         tracked.recorded_at = Some(look.now);
-        tracing::debug!(
-            path = %look.path.display(),
-            event.kind = ?event.kind,
-            event.id = event.message_id(),
-            "state file changed"
-        );
         tracked.known = Some(known);
         Ok(())
     }

@@ -85,6 +85,7 @@ impl Half {
     }
 
     fn events(&self) -> Vec<Event> {
+        self.outbox.write().unwrap();
         let rows = self.outbox.load(0, usize::MAX, usize::MAX).unwrap();
         let decoded = rows.iter().map(|row| Event::decode(&row.payload).unwrap());
         decoded.collect()
@@ -116,6 +117,8 @@ impl Drop for Half {
         if let Some(watching) = self.watching.take() {
             watching.thread.join().unwrap();
         }
+        // As who publishes does before it ends.
+        let _ = self.outbox.write();
     }
 }
 

@@ -62,6 +62,21 @@ fn directories_on_the_way_are_known_and_only_hidden_ones_are_owned() {
 }
 
 #[test]
+fn texts_and_what_is_told_elsewhere_are_nobodys_files() {
+    for path in [
+        // The same once more, as a list, when the agent has ended.
+        "/p/agents/1f/ops/raw_output.json",
+        "/p/agents/1f/ops/prompts/plan.txt",
+        "/p/.context-foundry/scout-report.md",
+        "/p/.context-foundry/current-phase.json.tmp",
+        "/p/.context-foundry/builder-logs/task-1.log",
+        "/p/checkpoints/ralph/shop_1/notes.md",
+    ] {
+        assert_eq!(spec("/p", path).map(|spec| spec.file), None, "{path}");
+    }
+}
+
+#[test]
 fn an_error_log_is_a_workflows_only_beside_its_state() {
     let spec = spec("/p", "/p/agents/1f/error.log").unwrap();
     assert_eq!(spec.source.format, Format::Text);

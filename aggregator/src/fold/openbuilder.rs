@@ -1,14 +1,15 @@
 //! OpenBuilder: no files; its runner posts tool calls (`http/build-events`) and
 //! how a build ended (`http/runner-events`). An output may come before its
-//! input, an event may come twice, and `sessionId` may be missing.
+//! input, an event may come twice and by two ways, and `sessionId` may be missing.
 
-use protocol::{Build, BuildState, Event};
+use protocol::{Build, BuildState, Event, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::limits::{MAX_NAME, MAX_SENTENCE};
+use super::phases;
 use super::run::{EndedBy, Run, moment};
 use super::track::Track;
-use super::value::{cut, name, sentence};
+use super::value::{cut, name, names, sentence};
 
 /// As the calls are kept.
 pub(super) const PRODUCER: &str = "openbuilder";
@@ -18,6 +19,13 @@ const MAX_TOOLS: usize = 200;
 const MAX_TODO_CALLS: usize = 64;
 /// To-dos of one list; real ones have fewer than twenty.
 const MAX_TODOS: usize = 200;
+/// What a call tells after the end is of the build that ended for this long,
+/// milliseconds: it came by the slower of two ways.
+const LONGEST_TAIL_MS: i64 = 60_000;
+/// Where `fields` keeps the ids of builds before, so that a late call of one begins nothing.
+const EARLIER: &str = "earlier_builds";
+/// How many of them.
+const MAX_EARLIER: usize = 16;
 
 /// Takes over one call. Returns a run that was superseded.
 pub(super) fn content(
@@ -26,39 +34,66 @@ pub(super) fn content(
     document: &Map<String, Value>,
 ) -> Option<Build> {
     let superseded = match &track.run {
-        Some(run) if !begins_next_run(run, document) => None,
-        _ => track.begin(event),
+        Some(run) if !begins_next_run(run, event, document) => None,
+        _ => begin(track, event),
     };
     let run = track.run.as_mut()?;
     run.believe(event);
     take_over(&mut run.build, document);
     match document.get("event") {
-        Some(Value::Object(told)) => build_event(run, told),
+        Some(Value::Object(told)) => build_event(run, told, moment(event)),
         _ => lifecycle(run, event, document),
     }
     superseded
 }
 
+/// Begins the next run, which knows the ids of those before.
+fn begin(track: &mut Track, event: &Event) -> Option<Build> {
+    let earlier = track.run.as_ref().map(|run| {
+        let mut ids = earlier(run);
+        ids.extend(name(&run.build.fields, "buildId"));
+        ids.drain(..ids.len().saturating_sub(MAX_EARLIER));
+        ids
+    });
+    let superseded = track.begin(event);
+    if let (Some(run), Some(ids)) = (&mut track.run, earlier.filter(|ids| !ids.is_empty())) {
+        run.build.fields.insert(EARLIER.to_owned(), json!(ids));
+    }
+    superseded
+}
+
+fn earlier(run: &Run) -> Vec<String> {
+    names(&run.build.fields, EARLIER).unwrap_or_default()
+}
+
 /// Another build of the project, or work after the end.
-fn begins_next_run(run: &Run, document: &Map<String, Value>) -> bool {
-    let another = match (run.build.fields.get("buildId"), document.get("buildId")) {
-        (Some(old), Some(new)) => old != new,
+fn begins_next_run(run: &Run, event: &Event, document: &Map<String, Value>) -> bool {
+    let another = match (
+        name(&run.build.fields, "buildId"),
+        name(document, "buildId"),
+    ) {
+        (Some(old), Some(new)) => old != new && !earlier(run).contains(&new),
         _ => false,
     };
-    another || (run.build.has_ended() && document.contains_key("event"))
+    let (Some(ended), Some(told)) = (run.build.ended_at, document.get("event")) else {
+        return another;
+    };
+    let starts = told.get("type").and_then(Value::as_str) == Some("start");
+    another || starts || moment(event).millis_since(ended) > LONGEST_TAIL_MS
 }
 
 fn take_over(build: &mut Build, document: &Map<String, Value>) {
-    for key in [
-        "projectId",
-        "sessionId",
-        "buildId",
-        "agentId",
-        "claudeModelId",
-    ] {
+    for key in ["projectId", "sessionId", "agentId", "claudeModelId"] {
         if let Some(value) = name(document, key) {
             build.fields.insert(key.to_owned(), json!(value));
         }
+    }
+    // The first one stays: a late call of the build before has that one's.
+    if let (Some(id), false) = (
+        name(document, "buildId"),
+        build.fields.contains_key("buildId"),
+    ) {
+        build.fields.insert("buildId".to_owned(), json!(id));
     }
     let keep = |known: &mut Option<String>, key: &str| {
         if let Some(value) = name(document, key) {
@@ -70,13 +105,14 @@ fn take_over(build: &mut Build, document: &Map<String, Value>) {
     keep(&mut build.model, "claudeModelId");
 }
 
-fn build_event(run: &mut Run, told: &Map<String, Value>) {
+fn build_event(run: &mut Run, told: &Map<String, Value>, at: Timestamp) {
     let kind = name(told, "type").unwrap_or_default();
     if !run.build.has_ended() {
         run.say(BuildState::Running, None);
-    }
-    if let Some(phase) = name(told, "phase") {
-        run.build.phase = Some(phase);
+        if let Some(phase) = phase(told) {
+            phases::enter(&mut run.build.phases, &phase, at);
+            run.build.phase = Some(phase);
+        }
     }
     let state = match kind.as_str() {
         "tool-input-available" => "input-available",
@@ -98,6 +134,12 @@ fn build_event(run: &mut Run, told: &Map<String, Value>) {
         return;
     }
     tool(&mut run.build, told, state);
+}
+
+/// It stands in the event, or in the to-do list that this writes.
+fn phase(told: &Map<String, Value>) -> Option<String> {
+    let input = || told.get("input").and_then(Value::as_object);
+    name(told, "phase").or_else(|| name(input()?, "phase"))
 }
 
 /// The whole list comes each time; tool counts of a to-do that is still there are kept.
@@ -130,12 +172,14 @@ fn todos(build: &mut Build, input: &Map<String, Value>) {
         .count();
     #[expect(clippy::cast_precision_loss, reason = "a list has at most 200 entries")]
     let progress = (!todos.is_empty()).then(|| done as f64 / todos.len() as f64);
-    build.progress = progress;
-    build.detail = todos
-        .iter()
-        .find(|todo| todo["state"] == "in_progress")
-        .and_then(|todo| todo["text"].as_str())
-        .map(str::to_owned);
+    if !build.has_ended() {
+        build.progress = progress;
+        build.detail = todos
+            .iter()
+            .find(|todo| todo["state"] == "in_progress")
+            .and_then(|todo| todo["text"].as_str())
+            .map(str::to_owned);
+    }
     build.todos = Some(Value::Array(todos));
 }
 
@@ -231,12 +275,17 @@ fn current_todo(build: &Build) -> Option<(usize, String)> {
 
 fn lifecycle(run: &mut Run, event: &Event, document: &Map<String, Value>) {
     let kind = name(document, "type").unwrap_or_default();
-    run.build.status = Some(kind.clone());
+    let has_ended = run.build.has_ended();
+    if !has_ended {
+        run.build.status = Some(kind.clone());
+    }
     let payload = match document.get("payload") {
         Some(Value::Object(payload)) => payload.clone(),
         _ => Map::new(),
     };
-    if payload.contains_key("todos") {
+    // A runner that knows of no list sends an empty one.
+    let list = payload.get("todos").and_then(Value::as_array);
+    if list.is_some_and(|list| !list.is_empty()) {
         todos(&mut run.build, &payload);
     }
     if let Some(summary) = sentence(&payload, "summary").or_else(|| sentence(document, "summary")) {
@@ -244,6 +293,8 @@ fn lifecycle(run: &mut Run, event: &Event, document: &Map<String, Value>) {
     }
     let at = moment(event);
     match kind.as_str() {
+        // It ends once: what goes wrong in the running app, or comes by the other way, changes no verdict.
+        "build-completed" | "build-failed" | "error" if has_ended => {}
         "build-completed" => {
             run.build.progress = Some(1.0);
             let reason = "the runner says that the build is completed".to_owned();

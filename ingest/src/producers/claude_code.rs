@@ -32,7 +32,8 @@ pub(crate) fn hook(body: &Body<'_>, _: &str) -> Reading {
     let workflow = body.text("workflow_id");
     let adw = workflow
         .as_deref()
-        .and_then(|text| text.strip_prefix("wf-"));
+        .and_then(|text| text.strip_prefix("wf-"))
+        .filter(|id| !id.trim().is_empty());
     let (producer, place) = match (adw, body.text("session_id")) {
         (Some(adw), _) => ("adw", Place::Own(format!("adw:{adw}"))),
         (None, Some(session)) => (PRODUCER, Place::Session(session)),

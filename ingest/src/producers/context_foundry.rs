@@ -10,6 +10,8 @@ use crate::call::{Call, Place};
 const PRODUCER: &str = "context-foundry";
 /// What upstream's server calls a body without a session.
 const NO_SESSION: &str = "autonomous-build";
+/// What stays out of a broadcast's data: a line of a log, what surrounded an error. As of the log of broadcasts.
+const TEXTS: [&str; 2] = ["line", "details"];
 
 /// `POST /api/phase-update`: the content of `current-phase.json`.
 pub(crate) fn phase_update(body: &Body<'_>, _: &str) -> Reading {
@@ -19,7 +21,7 @@ pub(crate) fn phase_update(body: &Body<'_>, _: &str) -> Reading {
     let call = call(
         &session,
         ".context-foundry/current-phase.json",
-        body,
+        body.bytes,
         &["last_updated"],
     )?;
     let phase = body.members.get("current_phase").cloned();
@@ -37,8 +39,15 @@ pub(crate) fn phase_update(body: &Body<'_>, _: &str) -> Reading {
 
 /// `POST /api/broadcast/{session_id}`: one event of its v1.
 pub(crate) fn broadcast(body: &Body<'_>, session: &str) -> Reading {
+    let mut kept = body.members.clone();
+    match kept.get_mut("data") {
+        Some(Value::Object(data)) => data.retain(|key, _| !TEXTS.contains(&key.as_str())),
+        Some(other) => *other = Value::Null,
+        None => {}
+    }
+    let kept = Value::Object(kept).to_string();
     Ok(Understood {
-        call: Some(call(session, "http/broadcast", body, &[])?),
+        call: Some(call(session, "http/broadcast", kept.as_bytes(), &[])?),
         answer: json!({ "broadcasted": null }),
     })
 }
@@ -48,7 +57,7 @@ pub(crate) fn agent_update(body: &Body<'_>, _: &str) -> Reading {
     let session = body.required("session_id")?;
     let agent = body.required("agent_id")?;
     Ok(Understood {
-        call: Some(call(&session, "http/agent-update", body, &[])?),
+        call: Some(call(&session, "http/agent-update", body.bytes, &[])?),
         answer: json!({ "status": "updated", "agent_id": agent, "broadcasted_to": null }),
     })
 }
@@ -56,7 +65,7 @@ pub(crate) fn agent_update(body: &Body<'_>, _: &str) -> Reading {
 fn call(
     session: &str,
     file: &str,
-    body: &Body<'_>,
+    kept: &[u8],
     volatile: &[&str],
 ) -> Result<Call, crate::answer::Refused> {
     Call::new(
@@ -64,7 +73,7 @@ fn call(
         Place::Session(session.to_owned()),
         session,
         file,
-        body.bytes,
+        kept,
         volatile,
     )
     .map_err(|error| bad_document(&error))

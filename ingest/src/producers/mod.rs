@@ -7,6 +7,8 @@ pub(crate) mod cloud_events;
 pub(crate) mod context_foundry;
 pub(crate) mod openbuilder;
 
+use protocol::Document;
+use protocol::json::JsonError;
 use serde_json::{Map, Value};
 
 use crate::answer::Refused;
@@ -31,11 +33,15 @@ pub(crate) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
+    /// Read as files are, so that a call may carry all that a file may hold.
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, Refused> {
-        match serde_json::from_slice(bytes) {
+        let read = Document::parse(bytes, &[""; 0]).map_err(|error| match error {
+            JsonError::TooDeep => bad_document(&error),
+            error => Refused::bad_body(format!("The body is not JSON: {error}.")),
+        })?;
+        match serde_json::from_str(&read.text) {
             Ok(Value::Object(members)) => Ok(Self { bytes, members }),
-            Ok(_) => Err(Refused::bad_body("The body must be a JSON object.")),
-            Err(error) => Err(Refused::bad_body(format!("The body is not JSON: {error}."))),
+            _ => Err(Refused::bad_body("The body must be a JSON object.")),
         }
     }
 
@@ -54,6 +60,6 @@ impl<'a> Body<'a> {
 }
 
 /// The document could not be spelled.
-pub(crate) fn bad_document(error: &protocol::json::JsonError) -> Refused {
+pub(crate) fn bad_document(error: &JsonError) -> Refused {
     Refused::bad_body(format!("The body cannot be taken: {error}."))
 }

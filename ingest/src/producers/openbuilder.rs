@@ -57,8 +57,15 @@ pub(crate) fn build_event(body: &Body<'_>, _: &str) -> Reading {
     understood(body, "http/build-events", kept)
 }
 
+/// What is kept of a lifecycle event's payload; the rest may be anything, also the environment.
+const OF_A_PAYLOAD: [&str; 2] = ["todos", "summary"];
+
 /// `POST /api/runner/events`: a lifecycle event; most of the 25 kinds say nothing of a build.
 pub(crate) fn runner_event(body: &Body<'_>, _: &str) -> Reading {
+    // Runners behind a broker of their own, as older ones were, send all they have to say here.
+    if body.text("type").is_none() && body.members.contains_key("event") {
+        return build_event(body, "");
+    }
     let kind = body.required("type")?;
     let tells = matches!(
         kind.as_str(),
@@ -80,6 +87,13 @@ pub(crate) fn runner_event(body: &Body<'_>, _: &str) -> Reading {
         if let Some(value) = body.members.get(key) {
             kept.insert(key.to_owned(), value.clone());
         }
+    }
+    match kept.get_mut("payload") {
+        Some(Value::Object(payload)) => {
+            payload.retain(|key, _| OF_A_PAYLOAD.contains(&key.as_str()));
+        }
+        Some(other) => *other = Value::Null,
+        None => {}
     }
     understood(body, "http/runner-events", kept)
 }

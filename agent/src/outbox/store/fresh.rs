@@ -43,14 +43,8 @@ impl Fresh {
         self.floor = Some(floor);
     }
 
-    /// Events after `after` up to `until`; none when they must be read from the disk.
-    pub(super) fn after(
-        &mut self,
-        after: i64,
-        until: i64,
-        max: usize,
-        bytes: usize,
-    ) -> Option<Vec<Row>> {
+    /// Events after `after`; none when they must be read from the disk.
+    pub(super) fn after(&mut self, after: i64, max: usize, bytes: usize) -> Option<Vec<Row>> {
         self.floor.filter(|floor| *floor <= after)?;
         while let Some(row) = self.rows.pop_front_if(|row| row.id <= after) {
             self.bytes = self.bytes.saturating_sub(row.payload.len());
@@ -60,7 +54,7 @@ impl Fresh {
         let fits = self.rows.iter().take(max).take_while(|row| {
             let room = size < bytes;
             size += row.payload.len();
-            room && row.id <= until
+            room
         });
         Some(fits.cloned().collect())
     }
@@ -88,26 +82,17 @@ mod tests {
     fn what_is_not_known_to_be_all_is_not_given() {
         let mut fresh = Fresh::default();
         fresh.push(row(5, 1));
-        assert_eq!(fresh.after(4, 9, 9, 9), None, "others may be on the disk");
+        assert_eq!(fresh.after(4, 9, 9), None, "others may be on the disk");
         fresh.begin_after(5);
-        assert_eq!(
-            ids(fresh.after(4, 9, 9, 9)),
-            None,
-            "5 itself is on the disk"
-        );
-        assert_eq!(ids(fresh.after(5, 9, 9, 9)), Some(vec![]));
+        assert_eq!(ids(fresh.after(4, 9, 9)), None, "5 itself is on the disk");
+        assert_eq!(ids(fresh.after(5, 9, 9)), Some(vec![]));
         fresh.push(row(6, 1));
         fresh.push(row(8, 1));
-        assert_eq!(
-            ids(fresh.after(5, 7, 9, 9)),
-            Some(vec![6]),
-            "8 is not committed"
-        );
-        assert_eq!(ids(fresh.after(5, 9, 9, 9)), Some(vec![6, 8]));
-        assert_eq!(ids(fresh.after(6, 9, 9, 9)), Some(vec![8]));
-        assert_eq!(fresh.after(5, 9, 9, 9), None, "6 was let go");
+        assert_eq!(ids(fresh.after(5, 9, 9)), Some(vec![6, 8]));
+        assert_eq!(ids(fresh.after(6, 9, 9)), Some(vec![8]));
+        assert_eq!(fresh.after(5, 9, 9), None, "6 was let go");
         fresh.forget();
-        assert_eq!(fresh.after(8, 9, 9, 9), None);
+        assert_eq!(fresh.after(8, 9, 9), None);
     }
 
     #[test]
@@ -115,14 +100,14 @@ mod tests {
         let mut fresh = Fresh::default();
         fresh.begin_after(0);
         (1..=4).for_each(|id| fresh.push(row(id, 10)));
-        assert_eq!(ids(fresh.after(0, 9, 3, 99)), Some(vec![1, 2, 3]));
-        assert_eq!(ids(fresh.after(0, 9, 9, 11)), Some(vec![1, 2]));
+        assert_eq!(ids(fresh.after(0, 3, 99)), Some(vec![1, 2, 3]));
+        assert_eq!(ids(fresh.after(0, 9, 11)), Some(vec![1, 2]));
         fresh.push(row(5, MAX_BYTES));
-        assert_eq!(fresh.after(0, 9, 9, 99), None);
+        assert_eq!(fresh.after(0, 9, 99), None);
         fresh.begin_after(5);
         (6..)
             .take(MAX_ROWS + 1)
             .for_each(|id| fresh.push(row(id, 1)));
-        assert_eq!(fresh.after(5, 999, 9, 99), None);
+        assert_eq!(fresh.after(5, 9, 99), None);
     }
 }

@@ -63,15 +63,18 @@ fn a_full_outbox_keeps_the_newest_state_of_each_file_and_what_ended_before() {
 #[test]
 fn what_does_not_fit_even_then_is_refused_and_fits_later() {
     let dir = tempfile::tempdir().unwrap();
-    let Opened { outbox, .. } = open(dir.path(), SMALL);
+    let Opened { outbox, inbox, .. } = open(dir.path(), SMALL);
     let long = "x".repeat(9_000);
     let record = |path: &str| {
-        let mut content = event(EventKind::Content, &long);
-        outbox.record(&mut content, Path::new(path), &mut Known::default(), None)
+        let content = event(EventKind::Content, &long);
+        outbox.record(content, Path::new(path), &Known::default(), None)?;
+        outbox.write()
     };
     let refused = (0..100).find(|file| record(&format!("/{file}")).is_err());
     let refused = refused.expect("each file is another, so nothing gives way");
     assert!(used(dir.path()) <= SMALL, "{} of {SMALL}", used(dir.path()));
+    assert!(inbox.take(Flag::Anew), "the watching thread was told");
+    assert!(record("/next").is_err(), "and now is told at once");
     // The newest state of a file that is in it may still take its older one's place.
     record("/0").unwrap();
     let ids: Vec<i64> = outbox

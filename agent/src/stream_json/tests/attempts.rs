@@ -60,6 +60,17 @@ fn a_result_without_a_total_costs_what_its_models_cost() {
 }
 
 #[test]
+fn a_result_names_no_model_of_its_own_and_each_that_it_lists_has_its_cost() {
+    let line = result("s1", &json!(COST));
+    assert!(line.get("model").is_none());
+    let attempt = Feed::lines(&[init("s1"), line]).attempt(0);
+    assert_eq!(attempt["model"], "claude-sonnet-4-5-20250929");
+    let models = attempt["models"].as_object().unwrap();
+    let costs: Vec<&Value> = models.values().map(|model| &model["cost_usd"]).collect();
+    assert_eq!(costs, ["0.0031249999999999997", "0.2386425"]);
+}
+
+#[test]
 fn costs_as_text_are_read_and_wrong_ones_are_unknown() {
     let cost = |value: Value| {
         let mut line = result("s1", &value);
@@ -88,14 +99,16 @@ fn success_with_an_error_is_an_error() {
 
 #[test]
 fn an_end_in_an_error_has_a_cost_too() {
-    let mut line = result("s1", &json!(0.5));
-    line["subtype"] = json!("error_max_turns");
-    line.as_object_mut().unwrap().remove("result");
-    let attempt = Feed::lines(&[init("s1"), line]).attempt(0);
-    assert_eq!(
-        (&attempt["state"], &attempt["total_cost_usd"]),
-        (&json!("error"), &json!("0.5"))
-    );
+    for subtype in ["error_max_turns", "error_during_execution"] {
+        let mut line = result("s1", &json!(0.5));
+        line["subtype"] = json!(subtype);
+        line.as_object_mut().unwrap().remove("result");
+        let attempt = Feed::lines(&[init("s1"), line]).attempt(0);
+        assert_eq!(
+            (&attempt["state"], &attempt["total_cost_usd"]),
+            (&json!("error"), &json!("0.5"))
+        );
+    }
 }
 
 #[test]

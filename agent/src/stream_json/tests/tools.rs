@@ -45,6 +45,31 @@ fn an_output_before_its_input_is_tolerated() {
 }
 
 #[test]
+fn an_answer_is_text_or_blocks_and_an_error_only_where_it_says_so() {
+    let answer = |id: &str, content: Value, is_error: Option<bool>, result: Value| {
+        let mut block = json!({"type":"tool_result","tool_use_id":id,"content":content});
+        if let Some(is_error) = is_error {
+            block["is_error"] = json!(is_error);
+        }
+        json!({"type":"user","session_id":"s1","message":{"content":[block]},"tool_use_result":result})
+    };
+    let blocks = json!([{"type":"text","text":"x"},{"type":"image","source":{"data":"AAAA"}}]);
+    let feed = Feed::lines(&[
+        init("s1"),
+        uses("s1", "t1", "Bash"),
+        uses("s1", "t2", "Read"),
+        uses("s1", "t3", "Edit"),
+        answer("t1", json!("text"), None, json!("Error: text")),
+        answer("t2", blocks, Some(false), json!({"file":{}})),
+        answer("t3", json!("no such text"), Some(true), Value::Null),
+        json!({"type":"user","session_id":"s1","message":{"role":"user","content":"only text"}}),
+    ]);
+    let digest = feed.digest();
+    assert_eq!(digest["tools"], json!({"calls":3,"errors":1,"last":"Edit"}));
+    assert_eq!(digest["bad_lines"], 0);
+}
+
+#[test]
 fn a_sub_agents_list_is_its_own_and_its_calls_count() {
     let mut theirs = todo_list(
         "s1",

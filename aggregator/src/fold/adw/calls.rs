@@ -16,14 +16,21 @@ pub(super) const LOGS: &str = "task_logs";
 /// Phases whose task logs are kept: six times as many as there are.
 const MAX_LOGS: usize = 64;
 
+/// What the orchestrator calls the phase after the last one.
+const END: &str = "Completed";
+
 /// Whether a call says that a phase starts.
 pub(super) fn starts(document: &Map<String, Value>) -> bool {
     phase(document).is_some()
         && status(document).is_some_and(|word| words::state(&word) == BuildState::Running)
 }
 
+/// The phase: a name, or an object with one, as in some state files.
 fn phase(document: &Map<String, Value>) -> Option<String> {
-    name(document, "phase_name").or_else(|| name(document, "current_phase"))
+    let object = || document.get("current_phase").and_then(Value::as_object);
+    name(document, "phase_name")
+        .or_else(|| name(object()?, "name"))
+        .or_else(|| name(document, "current_phase"))
 }
 
 fn status(document: &Map<String, Value>) -> Option<String> {
@@ -45,7 +52,9 @@ pub(super) fn content(run: &mut Run, event: &Event, document: &Map<String, Value
         "http/workflow-complete" => (None, true),
         "http/adw-phase-update" => {
             let phase = phase(document);
-            let ends = phase.as_deref() == Some("Completed");
+            let ends = phase
+                .as_deref()
+                .is_some_and(|phase| phases::same(phase, END));
             (phase.filter(|_| !ends), ends)
         }
         "http/task-logs" => (phase(document), false),
@@ -105,7 +114,7 @@ pub(super) fn enter(run: &mut Run, phase: &str, state: BuildState, word: &str) {
     }
     let current = (!done && word != "skipped").then_some(phase);
     let list = json!({
-        "completed": completed, "current": current, "status": word, "from": "its orchestrator"
+        "completed": completed, "current": current, "of": phase, "status": word, "from": "its orchestrator"
     });
     run.told = Some(completed.len());
     run.build.fields.insert(PHASES.to_owned(), list);

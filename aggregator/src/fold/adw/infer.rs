@@ -171,7 +171,9 @@ fn open(fields: &Map<String, Value>, agent: Option<&str>) -> (BuildState, String
                 BuildState::Completed => BuildState::Running,
                 state => state,
             };
-            let last = current(list).or_else(|| told.last().cloned());
+            // Of a phase that was skipped too, which is in neither list.
+            let of = name(list, "of").or_else(|| current(list));
+            let last = of.or_else(|| told.last().cloned());
             let phase = last.unwrap_or_else(|| "a phase".to_owned());
             let (phase, word) = (cut(&phase, WORD_CHARS), cut(&word, WORD_CHARS));
             return (state, format!("{from} says of {phase}: {word}"));

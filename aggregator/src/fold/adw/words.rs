@@ -88,13 +88,27 @@ mod tests {
     fn an_agent_works_in_one_phase_or_tells_none() {
         for (agent, phase) in [
             ("sdlc_planner", Some("Plan")),
+            ("planner", Some("Plan")),
+            ("branch_generator", Some("Plan")),
+            ("issue_classifier", Some("Plan")),
+            ("adw_classifier", Some("Plan")),
+            ("sdlc_validator", Some("Validate")),
+            ("sdlc_implementor", Some("Build")),
             ("test_runner", Some("Test")),
+            ("test", Some("Test")),
+            ("retry_test", Some("Test")),
             ("reviewer", Some("Review")),
             ("review_patch_2", Some("Review")),
+            ("documenter", Some("Document")),
+            ("shipper", Some("Ship")),
+            ("cleanup", Some("Cleanup")),
+            ("verifier", Some("Verify")),
             ("adw_lint_iso", Some("Lint")),
             ("ops", None),
             ("pr_creator", None),
             ("patch_1", None),
+            ("kpi_tracker", None),
+            ("stepwise_analyzer", None),
         ] {
             assert_eq!(phase_of_agent(agent), phase, "{agent}");
         }

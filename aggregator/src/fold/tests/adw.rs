@@ -3,6 +3,7 @@
 
 mod calls;
 mod contents;
+mod oddities;
 mod phase_log;
 
 use protocol::{BuildState, EventKind, PhaseState, Timestamp};

@@ -18,8 +18,9 @@ use super::socket::Socket;
 use super::talk::Talk;
 use crate::live::{Hub, Joined, OutFrame};
 
-/// How often a connection is pinged; without a word after two pings it is over: within 15 s, as every hop.
-const PING_EVERY: Duration = Duration::from_secs(5);
+/// How often a connection is pinged; without a word after two pings it is over: in 12 s, and the reader is
+/// back within the 15 s of every hop.
+const PING_EVERY: Duration = Duration::from_secs(4);
 const UNANSWERED: u32 = 2;
 
 /// Why a connection is over.

@@ -8,5 +8,6 @@ mod files;
 mod inputs;
 mod kills;
 mod outages;
+mod slow_disk;
 mod soak;
 mod stops;

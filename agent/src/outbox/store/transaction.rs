@@ -1,6 +1,5 @@
-//! One transaction for what one turn of the watching thread writes. While it
-//! is open the disk is waited for once and not once for each of many files,
-//! and nothing in it is given out: a process killed meanwhile never wrote it.
+//! One transaction for many events that were queued, so that the disk is
+//! waited for once. It never outlives the lock of the outbox.
 
 use super::{Store, StoreError};
 
@@ -9,11 +8,12 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub(crate) fn begin(&self) -> Result<(), StoreError> {
-        if self.is_open() {
-            return Ok(());
+    pub(crate) fn begin(&mut self) -> Result<(), StoreError> {
+        if !self.is_open() {
+            self.db.execute_batch("BEGIN IMMEDIATE")?;
+            self.begun_many = true;
         }
-        Ok(self.db.execute_batch("BEGIN IMMEDIATE")?)
+        Ok(())
     }
 
     /// A transaction is open.
@@ -21,20 +21,17 @@ impl Store {
         !self.db.is_autocommit()
     }
 
-    /// Commits what is open. `Ok(false)`: nothing was.
+    /// Commits what is open, if something is.
     ///
     /// # Errors
     /// See [`StoreError`]; then everything in it is undone, as it also is
     /// after some errors of a statement in it.
-    pub(crate) fn commit(&mut self) -> Result<bool, StoreError> {
-        let wrote = self.committed < i64::MAX;
-        self.committed = i64::MAX;
+    pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
+        if !std::mem::take(&mut self.begun_many) {
+            return Ok(());
+        }
         if !self.is_open() {
-            return if wrote {
-                Err(self.undone()?)
-            } else {
-                Ok(false)
-            };
+            return Err(self.undone()?);
         }
         if let Err(error) = self.db.execute_batch("COMMIT") {
             if self.is_open() {
@@ -43,7 +40,7 @@ impl Store {
             self.undone()?;
             return Err(error.into());
         }
-        Ok(wrote)
+        Ok(())
     }
 
     /// What was counted is read anew.
@@ -51,10 +48,5 @@ impl Store {
         self.fresh.forget();
         self.count()?;
         Ok(StoreError::Undone)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn give_up_the_turn(&self) {
-        self.db.execute_batch("ROLLBACK").unwrap();
     }
 }
