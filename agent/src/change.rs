@@ -1,5 +1,6 @@
 //! Whether what was read is worth an event: the content hash decides, and only
-//! here. Pure: `(what is known, what was seen) -> verdict`.
+//! here. Pure: `(what is known, what was seen) -> verdict`. The fold drops equal
+//! content once more, for the agent that lost its memory.
 
 use protocol::ContentHash;
 

@@ -6,6 +6,7 @@
 //! `publish` (JetStream). `presence` speaks beside it.
 
 mod agenda;
+mod alarm;
 mod beneath;
 mod board;
 mod change;

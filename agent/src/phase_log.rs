@@ -11,6 +11,7 @@ use protocol::Money;
 use protocol::canonical::write;
 use protocol::event::MAX_DOCUMENT_BYTES;
 use protocol::json::Json;
+use protocol::text::shorten;
 
 use crate::beneath::{Beneath, ReadError, Reading};
 use crate::tail;
@@ -92,11 +93,8 @@ impl Digest {
             members.pop_last();
         }
         for value in members.values_mut() {
-            if let Json::String(text) = value
-                && let Some((end, _)) = text.char_indices().nth(MAX_CHARS)
-            {
-                text.truncate(end);
-                text.push('…');
+            if let Json::String(text) = value {
+                shorten(text, MAX_CHARS);
             }
         }
         match text(&members, "phase_name").map(str::to_owned) {

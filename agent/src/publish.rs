@@ -17,6 +17,7 @@ use protocol::{Event, EventKind, Unreadable, UnreadableReason};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::alarm::{earlier, sleep_until};
 use crate::board::Board;
 use crate::nats::Link;
 use crate::outbox::{Outbox, OutboxError, Row};
@@ -234,16 +235,5 @@ fn without_content(mut row: Row, limit: &str) -> Result<Row, i64> {
             Ok(row)
         }
         Err(_) => Err(row.id),
-    }
-}
-
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    a.into_iter().chain(b).min()
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -16,7 +16,7 @@ use crate::config::{
 };
 use crate::ingest::Taking;
 use crate::nats::password_from;
-use values::{default_state_dir, expand, host, prune, set, set_text, size, watch};
+use values::{default_state_dir, expand, host, prune, set, set_text, watch};
 
 mod values;
 
@@ -63,7 +63,8 @@ struct Args {
     /// File that holds the bearer token which those callers must have [default: none is asked for]
     #[arg(long, value_name = "FILE", env = "PHASELINE_INGEST_TOKEN_FILE")]
     ingest_token_file: Option<PathBuf>,
-    /// Directory of the outbox; one agent at a time [default: $XDG_STATE_HOME/phaseline]
+    /// Directory of the outbox; one agent at a time [default: $XDG_STATE_HOME/phaseline,
+    /// ~/.local/state/phaseline, as root /var/lib/phaseline]
     #[arg(long, value_name = "DIR", env = "PHASELINE_STATE_DIR")]
     state_dir: Option<PathBuf>,
     /// Largest outbox, e.g. 512MiB; above it only the newest state of each file is kept [default: 512MiB]
@@ -297,7 +298,7 @@ fn config(args: Args, file: File) -> Result<Config, BadSetting> {
     config.taking = taking;
     let outbox_max = set_text(args.outbox_max).or(file.outbox_max.map(Number::text));
     config.outbox_max = match outbox_max {
-        Some(text) => size(&text).ok_or_else(|| {
+        Some(text) => protocol::units::bytes(&text).ok_or_else(|| {
             BadSetting::new("PHASELINE_OUTBOX_MAX", &text, "a size such as 512MiB")
         })?,
         None => OUTBOX_MAX,

@@ -4,8 +4,8 @@
 
 mod budget;
 mod check;
-mod duration;
 mod merge;
+pub mod value;
 
 use std::fmt;
 use std::io::IsTerminal as _;
@@ -20,19 +20,14 @@ use tokio::sync::watch;
 use crate::budgets::Budget;
 use crate::nats::NatsTarget;
 use crate::store::{DatabaseTarget, LogLimits};
-pub use budget::{BudgetTable, EXPECTED_BUDGET, check_budgets};
+pub use budget::BudgetTable;
 use merge::FileSettings;
+pub use merge::read_file;
 
 /// Exit code of a bad setting (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
 
-/// Days of events that are kept unless told: a quarter.
-const DEFAULT_RETENTION_DAYS: u64 = 90;
-/// Shortest retention: below an hour the fold's own look-back and the hourly deletion would meet.
-const MIN_RETENTION: Duration = Duration::from_secs(3600);
 const DEFAULT_NATS_URL: &str = "nats://127.0.0.1:4222";
-const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
-const DEFAULT_LOG: &str = "info";
 
 /// What [`crate::run`] needs to know.
 #[derive(Clone)]
@@ -84,10 +79,10 @@ impl Config {
         Self {
             nats,
             database,
-            retention: Duration::from_secs(DEFAULT_RETENTION_DAYS * 86_400),
+            retention: Duration::from_secs(value::DEFAULT_RETENTION_DAYS * 86_400),
             log_limits: LogLimits::default(),
             allowed_hosts: Vec::new(),
-            host: check::machine_name(),
+            host: value::machine_name(),
             ingest_token: None,
             runner_logs: true,
             budgets: Vec::new(),
@@ -268,14 +263,23 @@ impl Resolved {
 }
 
 impl BadSetting {
-    fn value(setting: &'static str, value: &str, expected: &str) -> Self {
-        let problem = format!("{value:?} cannot be used");
-        let expected = expected.to_owned();
+    /// A setting, what is wrong with it, and what would be right.
+    pub fn new(
+        setting: &'static str,
+        problem: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
         Self {
             setting,
-            problem,
-            expected,
+            problem: problem.into(),
+            expected: expected.into(),
         }
+    }
+
+    /// One whose value is shown, because it is no secret.
+    #[must_use]
+    pub fn value(setting: &'static str, value: &str, expected: &str) -> Self {
+        Self::new(setting, format!("{value:?} cannot be used"), expected)
     }
 }
 

@@ -1,8 +1,6 @@
 //! What `/metrics` shows, in Prometheus' text format. One registry per running
 //! aggregator and no globals, so that two of them in one test do not mix.
 
-use std::sync::atomic::AtomicU64;
-
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,9 +17,6 @@ const SECONDS: [f64; 20] = [
 const SIZES: [f64; 7] = [1.0, 2.0, 5.0, 20.0, 50.0, 200.0, 500.0];
 /// Browsers that received one change.
 const RECEIVERS: [f64; 9] = [0.0, 1.0, 2.0, 5.0, 10.0, 50.0, 200.0, 1000.0, 5000.0];
-
-/// A fraction, which the default integer gauge cannot hold.
-pub type FloatGauge = Gauge<f64, AtomicU64>;
 
 /// One label called `kind`: what sort of the counted thing it was.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -1,10 +1,13 @@
 //! The build: one run of a producer in one project on one host, as the API
 //! and the stream show it. Unknown is `null`, never 0 and never "Unknown".
 
+mod identity;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Money, Timestamp};
+pub use identity::Identity;
 
 /// Where a build stands, in our words. The producer's own word is `Build::status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -38,6 +38,20 @@ pub enum Source {
     Sync,
 }
 
+/// The members of a build that its `build_complete` repeats, beside a `seq` of its own.
+pub const COMPLETE_MEMBERS: [&str; 10] = [
+    "id",
+    "host",
+    "project",
+    "producer",
+    "run",
+    "state",
+    "state_reason",
+    "started_at",
+    "ended_at",
+    "last_updated",
+];
+
 /// The envelope. `T` is borrowed data when writing and an owned value when reading.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Frame<T> {

@@ -22,6 +22,7 @@ mod storable;
 pub mod subject;
 pub mod text;
 pub mod timestamp;
+pub mod units;
 
 pub use build::{Build, BuildState, Phase, PhaseState};
 pub use calls::{CallPage, Calls, HostCalls, RouteStatus, RunnerStatus};

@@ -12,6 +12,14 @@ pub fn cut(text: &str, characters: usize) -> String {
     }
 }
 
+/// The same of a text of one's own, in its place.
+pub fn shorten(text: &mut String, characters: usize) {
+    if let Some((end, _)) = text.char_indices().nth(characters) {
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -20,5 +28,10 @@ mod tests {
     fn cutting_keeps_whole_characters() {
         assert_eq!(cut("äöü", 2), "äö…");
         assert_eq!(cut("äö", 2), "äö");
+        for (text, short) in [("äöü", "äö…"), ("äö", "äö")] {
+            let mut text = text.to_owned();
+            shorten(&mut text, 2);
+            assert_eq!(text, short);
+        }
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::Log;
-use crate::nats_server::create_private_dir;
+use crate::private_dir::create_private_dir;
 use crate::runtime_file::RuntimeFile;
 use crate::script::{Play, Step, plays};
 use crate::secret::Secret;

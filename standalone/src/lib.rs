@@ -12,6 +12,7 @@ pub mod log;
 pub mod nats_server;
 pub mod postgres;
 mod postgres_bin;
+mod private_dir;
 mod ready;
 mod runtime_file;
 mod script;
@@ -19,7 +20,6 @@ pub mod secret;
 pub mod settings;
 pub mod signals;
 mod supervise;
-mod units;
 pub mod up;
 mod version;
 

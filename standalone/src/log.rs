@@ -1,23 +1,15 @@
 //! The log: one line per event on standard error.
 
-use crate::settings::BadSetting;
+use aggregator::config::{BadSetting, LogFormat, value};
 
 /// Libraries that tell at `info` what only a developer asks for. The setting comes after it and so beats it.
 const QUIET: &str = "notify=error,async_nats=warn";
-const DEFAULT_FILTER: &str = "info";
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Text,
-    Json,
-}
 
 /// What is logged, and how.
 #[derive(Debug, Clone)]
 pub struct Log {
     filter: String,
-    format: Format,
+    format: LogFormat,
 }
 
 impl Log {
@@ -26,20 +18,10 @@ impl Log {
     /// # Errors
     /// The one that cannot be used.
     pub(crate) fn check(filter: Option<String>, format: Option<&str>) -> Result<Self, BadSetting> {
-        let filter = filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
-        if tracing_subscriber::EnvFilter::try_new(&filter).is_err() {
-            let expected = "a filter such as info or warn,aggregator=debug";
-            return Err(BadSetting::value("PHASELINE_LOG", &filter, expected));
-        }
-        let format = match format {
-            None | Some("text") => Format::Text,
-            Some("json") => Format::Json,
-            Some(other) => {
-                let expected = "text or json";
-                return Err(BadSetting::value("PHASELINE_LOG_FORMAT", other, expected));
-            }
-        };
-        Ok(Self { filter, format })
+        Ok(Self {
+            filter: value::log(filter)?,
+            format: value::log_format(format)?,
+        })
     }
 
     /// Starts logging for the whole program; to be called once.
@@ -49,8 +31,8 @@ impl Log {
             .with_env_filter(filter)
             .with_writer(std::io::stderr);
         match self.format {
-            Format::Text => log.init(),
-            Format::Json => log.json().init(),
+            LogFormat::Text => log.init(),
+            LogFormat::Json => log.json().init(),
         }
     }
 }
@@ -62,9 +44,9 @@ mod tests {
     #[test]
     fn filter_and_format_have_defaults_and_are_checked() {
         let log = Log::check(None, None).unwrap();
-        assert_eq!((log.filter.as_str(), log.format), ("info", Format::Text));
+        assert_eq!((log.filter.as_str(), log.format), ("info", LogFormat::Text));
         let json = Log::check(None, Some("json")).unwrap();
-        assert_eq!(json.format, Format::Json);
+        assert_eq!(json.format, LogFormat::Json);
         let error = Log::check(Some("info,=,".to_owned()), None).unwrap_err();
         assert!(error.to_string().starts_with("PHASELINE_LOG: "), "{error}");
     }

@@ -13,10 +13,11 @@ use rustix::process::Signal;
 use serde::Deserialize;
 
 use crate::child::{Process, Spec};
-use crate::lock::DirLock;
+use crate::private_dir::{ServerDir, create_private_dir};
 use crate::ready;
 use crate::secret::{Secret, write_private};
 pub(crate) use binary::find;
+
 /// A stream of several GiB is checked at start; beyond this something is wrong.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 /// It closes its files in milliseconds.
@@ -51,13 +52,12 @@ impl NatsOptions {
 /// A running nats-server. Dropping it kills it.
 #[derive(Debug)]
 pub struct NatsServer {
-    dir: PathBuf,
+    dir: ServerDir,
     binary: PathBuf,
     port: u16,
     aggregator_password: Secret,
     agent_password: Secret,
     process: Process,
-    _lock: DirLock,
 }
 
 impl NatsServer {
@@ -72,16 +72,13 @@ impl NatsServer {
     /// When no suitable binary is found, the directory is in use, or it does not start.
     pub async fn start(options: NatsOptions) -> Result<Self> {
         let NatsOptions { dir, binary, port } = options;
-        create_private_dir(&dir)?;
-        let dir = dir
-            .canonicalize()
-            .with_context(|| format!("failed to find {}", dir.display()))?;
-        let lock = DirLock::take(&dir)?;
+        let dir = ServerDir::take(&dir)?;
         let binary = find(binary).await?;
-        let aggregator_password = Secret::read_or_create(&dir.join("aggregator.password"))?;
-        let agent_password = Secret::read_or_create(&dir.join("agent.password"))?;
+        let path = dir.path();
+        let aggregator_password = Secret::read_or_create(&path.join("aggregator.password"))?;
+        let agent_password = Secret::read_or_create(&path.join("agent.password"))?;
         let (process, port) =
-            launch(&dir, &binary, port, &aggregator_password, &agent_password).await?;
+            launch(path, &binary, port, &aggregator_password, &agent_password).await?;
         Ok(Self {
             dir,
             binary,
@@ -89,7 +86,6 @@ impl NatsServer {
             aggregator_password,
             agent_password,
             process,
-            _lock: lock,
         })
     }
 
@@ -102,7 +98,7 @@ impl NatsServer {
     /// Its directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.dir.path()
     }
 
     /// Its port on 127.0.0.1; the same after a restart.
@@ -126,7 +122,7 @@ impl NatsServer {
     /// File with the password of [`Self::AGENT_USER`], mode 0600.
     #[must_use]
     pub fn agent_password_file(&self) -> PathBuf {
-        self.dir.join("agent.password")
+        self.dir().join("agent.password")
     }
 
     /// Its process id; `None` once its end was seen.
@@ -168,7 +164,7 @@ impl NatsServer {
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
         let (process, _) = launch(
-            &self.dir,
+            self.dir.path(),
             &self.binary,
             Some(self.port),
             &self.aggregator_password,
@@ -177,21 +173,6 @@ impl NatsServer {
         .await?;
         self.process = process;
         Ok(())
-    }
-}
-
-/// Creates a directory that only its owner can enter, and its parents.
-pub(crate) fn create_private_dir(dir: &Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    if let Some(parent) = dir.parent() {
-        std::fs::create_dir_all(parent)
-            .with_context(|| format!("failed to create {}", parent.display()))?;
-    }
-    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(error).with_context(|| format!("failed to create {}", dir.display()))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -347,15 +328,5 @@ mod tests {
         let compose = lines(include_str!("../../deploy/nats-server.conf"));
         assert_eq!(compose.len(), 9, "{compose:?}");
         assert_eq!(lines(&ours), compose);
-    }
-
-    #[test]
-    fn a_private_directory_is_closed_to_others() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a/b");
-        create_private_dir(&path).unwrap();
-        create_private_dir(&path).unwrap();
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     }
 }

@@ -13,9 +13,8 @@ use rustix::process::Signal;
 
 use crate::account;
 use crate::child::{Account, Process};
-use crate::lock::DirLock;
-use crate::nats_server::create_private_dir;
 use crate::postgres_bin::{self, BinDir};
+use crate::private_dir::ServerDir;
 use crate::secret::Secret;
 use start::{SOCKET_PORT, check_socket_path, data_version, init, launch};
 
@@ -49,14 +48,13 @@ impl PostgresOptions {
 /// A running Postgres. Dropping it kills it (it loses nothing by that).
 #[derive(Debug)]
 pub struct PostgresServer {
-    dir: PathBuf,
+    dir: ServerDir,
     bin: BinDir,
     tcp_port: Option<u16>,
     account: Option<Account>,
     admin_password: Secret,
     password: Secret,
     process: Process,
-    _lock: DirLock,
 }
 
 impl PostgresServer {
@@ -77,21 +75,18 @@ impl PostgresServer {
             bin_dir,
             tcp_port,
         } = options;
-        create_private_dir(&dir)?;
-        let dir = dir
-            .canonicalize()
-            .with_context(|| format!("failed to find {}", dir.display()))?;
-        check_socket_path(&dir, tcp_port)?;
-        let lock = DirLock::take(&dir)?;
-        let account = account::choose(&dir).await?;
-        account::let_through(&dir, account).await?;
-        let bin = postgres_bin::find(bin_dir.as_deref(), data_version(&dir)?).await?;
-        let admin_password = Secret::read_or_create(&dir.join("admin.password"))?;
-        let password = Secret::read_or_create(&dir.join("phaseline.password"))?;
-        if !dir.join("data").exists() {
-            init(&dir, &bin, account, &admin_password).await?;
+        let dir = ServerDir::take(&dir)?;
+        let path = dir.path();
+        check_socket_path(path, tcp_port)?;
+        let account = account::choose(path).await?;
+        account::let_through(path, account).await?;
+        let bin = postgres_bin::find(bin_dir.as_deref(), data_version(path)?).await?;
+        let admin_password = Secret::read_or_create(&path.join("admin.password"))?;
+        let password = Secret::read_or_create(&path.join("phaseline.password"))?;
+        if !path.join("data").exists() {
+            init(path, &bin, account, &admin_password).await?;
         }
-        let process = launch(&dir, &bin, account, tcp_port).await?;
+        let process = launch(path, &bin, account, tcp_port).await?;
         let server = Self {
             dir,
             bin,
@@ -100,7 +95,6 @@ impl PostgresServer {
             admin_password,
             password,
             process,
-            _lock: lock,
         };
         server.ensure_database().await?;
         Ok(server)
@@ -133,7 +127,7 @@ impl PostgresServer {
     /// Directory of the Unix socket.
     #[must_use]
     pub fn socket_dir(&self) -> PathBuf {
-        self.dir.join("run")
+        self.dir.path().join("run")
     }
 
     /// Process id of the postmaster; `None` once its end was seen.
@@ -174,7 +168,7 @@ impl PostgresServer {
     /// When it does not start; it may be called again.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
-        self.process = launch(&self.dir, &self.bin, self.account, self.tcp_port).await?;
+        self.process = launch(self.dir.path(), &self.bin, self.account, self.tcp_port).await?;
         Ok(())
     }
 

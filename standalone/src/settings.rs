@@ -2,12 +2,12 @@
 //! file named by `--config`. Everything is checked here, before anything
 //! starts; a bad value is one sentence and exit code 64.
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use aggregator::config::{read_file, value};
 use clap::Args;
 use serde::Deserialize;
 
@@ -15,29 +15,8 @@ use crate::log::Log;
 
 mod check;
 
+pub use aggregator::config::{BadSetting, EXIT_USAGE};
 pub(crate) use check::state_dir;
-
-/// Exit code of a bad setting (`EX_USAGE` of sysexits.h).
-pub const EXIT_USAGE: u8 = 64;
-
-/// A setting that cannot be used; one sentence for people.
-#[derive(Debug, thiserror::Error)]
-#[error("{setting}: {problem}; expected {expected}")]
-pub struct BadSetting {
-    setting: &'static str,
-    problem: String,
-    expected: Cow<'static, str>,
-}
-
-impl BadSetting {
-    pub(crate) fn value(setting: &'static str, value: &str, expected: &'static str) -> Self {
-        Self {
-            setting,
-            problem: format!("{value:?} cannot be used"),
-            expected: expected.into(),
-        }
-    }
-}
 
 /// Checked settings of `phaseline up`.
 #[derive(Debug, Clone)]
@@ -213,14 +192,14 @@ impl Settings {
         };
         let prune = check::prune(self.prune)?;
         let config = UpConfig {
-            listen: check::listen(self.listen)?,
-            allowed_hosts: check::allowed_hosts(self.allowed_hosts.as_deref())?,
+            listen: value::listen(self.listen.as_deref())?,
+            allowed_hosts: value::allowed_hosts(self.allowed_hosts.as_deref())?,
             watch: watch
                 .iter()
                 .map(|dir| check::absolute("PHASELINE_WATCH", dir))
                 .collect::<Result<_, _>>()?,
             state_dir: check::usable_state_dir(self.state_dir)?,
-            host: check::host(self.host)?,
+            host: value::host(self.host)?,
             outbox_max: check::outbox_max(self.outbox_max)?,
             max_depth: check::max_depth(self.max_depth)?,
             producers: check::producers(&self.producer, &prune)?,
@@ -228,24 +207,17 @@ impl Settings {
             texts: check::texts(self.texts)?,
             log_files: self.log_file,
             transcripts: self.transcripts,
-            log_limits: check::log_limits(self.build_log_lines, self.build_log_bytes)?,
-            retention: check::retention(self.retention)?,
-            budgets: check::budgets(&self.budget)?,
+            log_limits: value::log_limits(
+                self.build_log_lines.as_deref(),
+                self.build_log_bytes.as_deref(),
+            )?,
+            retention: value::retention(self.retention.as_deref())?,
+            budgets: value::budgets(&self.budget)?,
             nats_server: check::nats_server(self.nats_server)?,
             postgres_bin: check::postgres_bin(self.postgres_bin)?,
         };
         Ok((config, log))
     }
-}
-
-fn read_file(path: &Path) -> Result<Settings, BadSetting> {
-    let bad = |problem: String| BadSetting {
-        setting: "PHASELINE_CONFIG",
-        problem: format!("{}: {problem}", path.display()),
-        expected: "a TOML file with settings as keys, such as listen = \"127.0.0.1:8080\"".into(),
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| bad(error.message().to_owned()))
 }
 
 #[cfg(test)]
@@ -278,7 +250,7 @@ mod tests {
         };
         assert_eq!(
             refused(listen),
-            "PHASELINE_LISTEN: \"8080\" cannot be used; expected an address and port such as 127.0.0.1:8080 or [::1]:8080"
+            "PHASELINE_LISTEN: \"8080\" cannot be used; expected an address and port such as 127.0.0.1:8080 or [::]:8080"
         );
         let outbox = Settings {
             outbox_max: Some("1KiB".to_owned()),

@@ -63,14 +63,6 @@ impl Client {
         lock(&self.seen).over
     }
 
-    /// Connects for the first time, where the server may be down.
-    ///
-    /// # Errors
-    /// When the server cannot be reached or refuses.
-    pub async fn try_open(base: &str) -> Result<Self, tungstenite::Error> {
-        Self::try_connect(base, "", Arc::default()).await
-    }
-
     async fn try_connect(
         base: &str,
         query: &str,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use protocol::text::cut;
 use serde_json::Value;
 
 use super::Report;
@@ -59,15 +60,8 @@ pub(super) fn text(report: &Report) -> String {
 
 fn value(value: &Value) -> String {
     match value {
-        Value::String(text) => cut(&shown(text)),
-        other => cut(&shown(&other.to_string())),
-    }
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(MAX_CHARS) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
+        Value::String(text) => cut(&shown(text), MAX_CHARS),
+        other => cut(&shown(&other.to_string()), MAX_CHARS),
     }
 }
 

@@ -1,4 +1,7 @@
 //! Which texts of producers may leave the host, and the logs that are named.
+//! Logs do unless told otherwise: they are written to be read by people, are what
+//! one looks for when a build fails, and are masked. What tools are given and give
+//! are whole files and command lines of somebody's repository: it must be asked for.
 
 use super::BadSetting;
 use crate::producer::Pattern;

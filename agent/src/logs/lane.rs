@@ -24,6 +24,7 @@ use super::Logs;
 use super::followed::{ACK_TIMEOUT, Followed, Queued, ReadDone, Sent, read, send};
 use super::saved::Saved;
 use super::tail::{PIECE, Piece, State};
+use crate::alarm::{earlier, sleep_until};
 use crate::beneath::ReadError;
 use crate::nats::Link;
 
@@ -331,17 +332,6 @@ impl Work {
         if self.files.get(path).is_some_and(|f| f.is_at_rest(now)) {
             self.files.remove(path);
         }
-    }
-}
-
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    a.into_iter().chain(b).min()
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -5,6 +5,13 @@
 //! The file itself is the queue: what the broker has not acknowledged is read
 //! again after a restart, from a saved position (`saved`). `tail` reads and
 //! cuts, `lane` decides when and sends.
+//!
+//! A line is known by (agent, project, file, generation, offset), so that what
+//! is read twice is stored once. A gap between offsets is what was skipped,
+//! because the log grew too fast or was too far behind, or what the stream
+//! dropped: counted in bytes, because nobody read its lines. A file moved aside
+//! is found by its inode and read to its end. Lost is the end of a log that is
+//! cut off or deleted before it was read.
 
 mod followed;
 mod lane;

@@ -1,6 +1,7 @@
 //! All SQL of the agent. One connection, written
 //! ahead and not synced here: a write survives the death of the process, and
-//! the group sync ([`super::sync`]) brings it to the disk.
+//! the group sync ([`super::sync`]) brings it to the disk. That is why it is
+//! SQLite: what a store like redb has not synced is in its memory, and dies with `kill -9`.
 
 mod boot;
 mod coalesce;

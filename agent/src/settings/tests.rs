@@ -92,15 +92,6 @@ fn help_names_every_setting() {
 }
 
 #[test]
-fn sizes_have_units() {
-    assert_eq!(size("17"), Some(17));
-    assert_eq!(size("512MiB"), Some(512 << 20));
-    assert_eq!(size("2 g"), Some(2 << 30));
-    assert_eq!(size("x"), None);
-    assert_eq!(size("99999999999GiB"), None);
-}
-
-#[test]
 fn the_state_directory_follows_the_user() {
     let with = |set: &'static [(&str, &str)], root| {
         let find = |name: &str| {

@@ -82,21 +82,6 @@ pub(super) fn default_state_dir(
     }
 }
 
-/// Bytes, with a unit or without: `1048576`, `512MiB`, `1 GiB`.
-pub(super) fn size(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let number: u64 = text[..digits].parse().ok()?;
-    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(unit)
-}
-
 pub(super) fn set_text(value: Option<String>) -> Option<String> {
     value.filter(|text| !text.is_empty())
 }

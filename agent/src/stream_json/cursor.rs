@@ -4,6 +4,7 @@
 
 use memchr::memchr2;
 use protocol::json::Json;
+use protocol::text::shorten;
 
 /// Deepest nesting that is passed over; as deep as [`protocol::json::MAX_DEPTH`] reads.
 const MAX_DEPTH: usize = protocol::json::MAX_DEPTH;
@@ -117,7 +118,10 @@ impl<'a> Cursor<'a> {
         }
         match Json::parse(spelled) {
             Ok(Json::String(text)) if text.trim().is_empty() => Ok(None),
-            Ok(Json::String(text)) => Ok(Some(cut(text, max_chars))),
+            Ok(Json::String(mut text)) => {
+                shorten(&mut text, max_chars);
+                Ok(Some(text))
+            }
             _ => Err(Broken),
         }
     }
@@ -229,15 +233,6 @@ impl<'a> Cursor<'a> {
         }
         None
     }
-}
-
-/// Cuts a text to a number of characters, and says so with an ellipsis.
-fn cut(mut text: String, max_chars: usize) -> String {
-    if let Some((end, _)) = text.char_indices().nth(max_chars) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use protocol::mask;
+use protocol::text::shorten;
 use serde::{Deserialize, Serialize};
 
 use super::cursor::{Broken, Cursor};
@@ -118,10 +119,7 @@ fn text(cursor: &mut Cursor) -> Result<String, Broken> {
 
 fn fit(text: &str) -> String {
     let mut text = mask::text(text);
-    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
-        text.truncate(end);
-        text.push('…');
-    }
+    shorten(&mut text, MAX_TEXT);
     text
 }
 

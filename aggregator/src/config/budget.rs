@@ -12,7 +12,7 @@ const MAX_BUDGETS: usize = 100;
 const MAX_PROJECT_CHARS: usize = 512;
 
 /// What a table is meant to look like; completes "expected ...".
-pub const EXPECTED_BUDGET: &str =
+pub(super) const EXPECTED: &str =
     "[[budget]] with project = \"name\", usd = \"25.00\" and per = \"day\", \"month\" or \"build\"";
 
 /// A table as it is written.
@@ -28,17 +28,17 @@ pub struct BudgetTable {
 ///
 /// # Errors
 /// The first that cannot be used: which, and why.
-pub fn check_budgets(tables: &[BudgetTable]) -> Result<Vec<Budget>, String> {
+pub(super) fn check(tables: &[BudgetTable]) -> Result<Vec<Budget>, String> {
     if tables.len() > MAX_BUDGETS {
         return Err(format!("there are more than {MAX_BUDGETS} budgets"));
     }
-    let check = |(index, table): (usize, &BudgetTable)| {
-        check(table).map_err(|problem| format!("budget {}: {problem}", index + 1))
+    let read = |(index, table): (usize, &BudgetTable)| {
+        one(table).map_err(|problem| format!("budget {}: {problem}", index + 1))
     };
-    tables.iter().enumerate().map(check).collect()
+    tables.iter().enumerate().map(read).collect()
 }
 
-fn check(table: &BudgetTable) -> Result<Budget, String> {
+fn one(table: &BudgetTable) -> Result<Budget, String> {
     let project = table.project.trim();
     let fits = (1..=MAX_PROJECT_CHARS).contains(&project.chars().count())
         && !project.chars().any(char::is_control);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Vec<Budget>, String> {
-        check_budgets(&toml::from_str::<File>(text).unwrap().budget)
+        check(&toml::from_str::<File>(text).unwrap().budget)
     }
 
     #[test]

@@ -1,14 +1,8 @@
 //! Whether each setting can be used, before anything connects.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
-use super::{
-    BadSetting, Config, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_NATS_URL, DEFAULT_RETENTION_DAYS,
-    LogFormat, MIN_RETENTION, Resolved, Settings, duration,
-};
+use super::{BadSetting, Config, DEFAULT_NATS_URL, Resolved, Settings, value};
 use crate::nats::NatsTarget;
-use crate::store::{BadDatabaseUrl, DatabaseTarget, LogLimits};
+use crate::store::{BadDatabaseUrl, DatabaseTarget};
 
 impl Settings {
     /// An empty variable, as compose files make them, is the same as none.
@@ -36,11 +30,11 @@ impl Settings {
     }
 
     pub(super) fn check(self, needs_database: bool) -> Result<Resolved, BadSetting> {
-        let listen = check_listen(self.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
-        let log = check_log(self.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()))?;
-        let log_format = check_log_format(self.log_format.as_deref())?;
-        let retention = check_retention(self.retention.as_deref())?;
-        let log_limits = check_log_limits(
+        let listen = value::listen(self.listen.as_deref())?;
+        let log = value::log(self.log)?;
+        let log_format = value::log_format(self.log_format.as_deref())?;
+        let retention = value::retention(self.retention.as_deref())?;
+        let log_limits = value::log_limits(
             self.build_log_lines.as_deref(),
             self.build_log_bytes.as_deref(),
         )?;
@@ -54,18 +48,18 @@ impl Settings {
         };
         check_nats(&nats)?;
         if nats.password.is_some() && nats.user.is_none() {
-            return Err(BadSetting {
-                setting: "PHASELINE_NATS_USER",
-                problem: "missing beside PHASELINE_NATS_PASSWORD_FILE".to_owned(),
-                expected: "the user whose password it is".to_owned(),
-            });
+            return Err(BadSetting::new(
+                "PHASELINE_NATS_USER",
+                "missing beside PHASELINE_NATS_PASSWORD_FILE",
+                "the user whose password it is",
+            ));
         }
-        let allowed_hosts = check_allowed_hosts(self.allowed_hosts.as_deref().unwrap_or(""))?;
+        let allowed_hosts = value::allowed_hosts(self.allowed_hosts.as_deref())?;
         let password = read_secret(
             "PHASELINE_DATABASE_PASSWORD_FILE",
             self.database_password_file.as_deref(),
         )?;
-        let host = check_host(self.host)?;
+        let host = value::host(self.host)?;
         let ingest_token = read_secret(
             "PHASELINE_INGEST_TOKEN_FILE",
             self.ingest_token_file.as_deref(),
@@ -88,12 +82,11 @@ impl Settings {
                 })
             }
             None if needs_database => {
-                return Err(BadSetting {
-                    setting: "PHASELINE_DATABASE_URL",
-                    problem: "not set".to_owned(),
-                    expected: "where Postgres is, such as postgres://phaseline@localhost/phaseline"
-                        .to_owned(),
-                });
+                return Err(BadSetting::new(
+                    "PHASELINE_DATABASE_URL",
+                    "not set",
+                    "where Postgres is, such as postgres://phaseline@localhost/phaseline",
+                ));
             }
             None => None,
         };
@@ -106,134 +99,29 @@ impl Settings {
     }
 }
 
-/// What the machine calls itself.
-pub(super) fn machine_name() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
-}
-
-fn check_host(host: Option<String>) -> Result<String, BadSetting> {
-    let name = host.unwrap_or_else(machine_name);
-    if protocol::host::is_name(&name) {
-        return Ok(name);
-    }
-    let expected = protocol::host::NAME_EXPECTED;
-    Err(BadSetting::value("PHASELINE_HOST", &name, expected))
-}
-
-fn check_retention(text: Option<&str>) -> Result<Duration, BadSetting> {
-    let Some(text) = text else {
-        return Ok(Duration::from_secs(DEFAULT_RETENTION_DAYS * 86_400));
-    };
-    let age = duration::parse(text).filter(|age| *age >= MIN_RETENTION);
-    age.ok_or_else(|| {
-        BadSetting::value(
-            "PHASELINE_RETENTION",
-            text,
-            "an age of at least 1h such as 90d, 36h or 4w",
-        )
-    })
-}
-
-fn check_log_limits(lines: Option<&str>, bytes: Option<&str>) -> Result<LogLimits, BadSetting> {
-    let mut limits = LogLimits::default();
-    if let Some(text) = lines {
-        limits.lines = LogLimits::read_lines(text).ok_or_else(|| {
-            BadSetting::value("PHASELINE_BUILD_LOG_LINES", text, LogLimits::LINES_EXPECTED)
-        })?;
-    }
-    if let Some(text) = bytes {
-        limits.bytes = LogLimits::read_bytes(text).ok_or_else(|| {
-            BadSetting::value("PHASELINE_BUILD_LOG_BYTES", text, LogLimits::BYTES_EXPECTED)
-        })?;
-    }
-    Ok(limits)
-}
-
-fn check_log_format(text: Option<&str>) -> Result<LogFormat, BadSetting> {
-    match text {
-        None | Some("text") => Ok(LogFormat::Text),
-        Some("json") => Ok(LogFormat::Json),
-        Some(other) => Err(BadSetting::value(
-            "PHASELINE_LOG_FORMAT",
-            other,
-            "text or json",
-        )),
-    }
-}
-
-fn check_listen(text: &str) -> Result<SocketAddr, BadSetting> {
-    text.parse().map_err(|_| {
-        BadSetting::value(
-            "PHASELINE_LISTEN",
-            text,
-            "an address and port such as 127.0.0.1:8080 or [::]:8080",
-        )
-    })
-}
-
-fn check_log(text: String) -> Result<String, BadSetting> {
-    match tracing_subscriber::EnvFilter::try_new(&text) {
-        Ok(_) => Ok(text),
-        Err(_) => Err(BadSetting::value(
-            "PHASELINE_LOG",
-            &text,
-            "a filter such as info or warn,aggregator=debug",
-        )),
-    }
-}
-
 /// A URL may hold a password, so it is not repeated.
 fn check_nats(nats: &NatsTarget) -> Result<(), BadSetting> {
-    nats.check().map_err(|expected| BadSetting {
-        setting: "PHASELINE_NATS_URL",
-        problem: "not an address of a NATS server".to_owned(),
-        expected: expected.to_string(),
-    })
+    let problem = "not an address of a NATS server";
+    nats.check()
+        .map_err(|expected| BadSetting::new("PHASELINE_NATS_URL", problem, expected.to_string()))
 }
 
 /// A URL may hold a password, so it is not repeated.
 fn check_database(database: &DatabaseTarget) -> Result<(), BadSetting> {
-    database.check().map_err(|expected| BadSetting {
-        setting: "PHASELINE_DATABASE_URL",
-        problem: match expected {
-            BadDatabaseUrl::Syntax => "not an address of a Postgres database".to_owned(),
-            BadDatabaseUrl::Tls => "cannot be used".to_owned(),
-        },
-        expected: expected.to_string(),
+    database.check().map_err(|expected| {
+        let problem = match expected {
+            BadDatabaseUrl::Syntax => "not an address of a Postgres database",
+            BadDatabaseUrl::Tls => "cannot be used",
+        };
+        BadSetting::new("PHASELINE_DATABASE_URL", problem, expected.to_string())
     })
-}
-
-fn check_allowed_hosts(text: &str) -> Result<Vec<String>, BadSetting> {
-    let name = |part: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        (!part.is_empty() && part.chars().all(plain)).then(|| part.to_ascii_lowercase())
-    };
-    text.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            name(part).ok_or_else(|| {
-                BadSetting::value(
-                    "PHASELINE_ALLOWED_HOSTS",
-                    part,
-                    "host names without port such as builds.example.org",
-                )
-            })
-        })
-        .collect()
 }
 
 /// A password from its file; one newline at the end is the editor's, not the password's.
 fn read_secret(setting: &'static str, path: Option<&str>) -> Result<Option<String>, BadSetting> {
     let Some(path) = path else { return Ok(None) };
-    let bad = |problem: String| BadSetting {
-        setting,
-        problem,
-        expected: "a readable file with the password".to_owned(),
-    };
+    let bad =
+        |problem: String| BadSetting::new(setting, problem, "a readable file with the password");
     let text = std::fs::read_to_string(path).map_err(|error| bad(format!("{path}: {error}")))?;
     let secret = text.strip_suffix('\n').unwrap_or(&text);
     let secret = secret.strip_suffix('\r').unwrap_or(secret);

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use super::budget::{BudgetTable, EXPECTED_BUDGET, check_budgets};
-use super::{BadSetting, Settings};
+use super::budget::BudgetTable;
+use super::{BadSetting, Settings, value};
 use crate::budgets::Budget;
 
 /// Keys are the flags' names with `_`; an unknown key is refused, as it would be a typing error.
@@ -32,24 +33,12 @@ pub(super) struct FileSettings {
 
 impl FileSettings {
     pub(super) fn read(path: &Path) -> Result<Self, BadSetting> {
-        let bad = |problem: String| BadSetting {
-            setting: "PHASELINE_CONFIG",
-            problem: format!("{}: {problem}", path.display()),
-            expected: "a TOML file with settings as keys, such as listen = \"127.0.0.1:8080\""
-                .to_owned(),
-        };
-        let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-        // `message` leaves out the quoted line, which may hold a password.
-        toml::from_str(&text).map_err(|error| bad(error.message().to_owned()))
+        read_file(path)
     }
 
     /// The budgets, which only the file can set.
     pub(super) fn budgets(&self) -> Result<Vec<Budget>, BadSetting> {
-        check_budgets(&self.budget).map_err(|problem| BadSetting {
-            setting: "PHASELINE_CONFIG",
-            problem,
-            expected: EXPECTED_BUDGET.to_owned(),
-        })
+        value::budgets(&self.budget)
     }
 
     /// What flags and variables say; where they say nothing, the file.
@@ -72,4 +61,21 @@ impl FileSettings {
             log_format: over.log_format.or(self.log_format),
         }
     }
+}
+
+/// A TOML file of settings, of this program or of a launcher.
+///
+/// # Errors
+/// When it cannot be read or holds other keys. The line at fault is not repeated: it may hold a password.
+pub fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, BadSetting> {
+    let bad = |problem: String| {
+        let expected = "a TOML file with settings as keys, such as listen = \"127.0.0.1:8080\"";
+        BadSetting::new(
+            "PHASELINE_CONFIG",
+            format!("{}: {problem}", path.display()),
+            expected,
+        )
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| bad(error.message().to_owned()))
 }

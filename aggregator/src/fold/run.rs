@@ -1,7 +1,7 @@
 //! One run of a project as a producer's module works on it: the build, what
 //! the producer's last word was, and what must be remembered to tell a new run.
 
-use protocol::build::Origin;
+use protocol::build::{Identity, Origin};
 use protocol::{Build, BuildState, Event, PhaseState, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -77,54 +77,18 @@ impl Run {
     pub(super) fn new(event: &Event, id: String, run: u32) -> Self {
         Self {
             build: Build {
-                id,
-                host: event.host.clone(),
-                producer: event.producer.clone(),
-                project: event.project.clone(),
-                root: event.root.clone(),
-                path: event.path.clone(),
-                session_id: None,
-                run,
-                origin: origin(event),
-                found: event.found,
-                state: BuildState::Unknown,
-                state_reason: None,
-                status: None,
-                phase: None,
-                phase_number: None,
-                phases: Vec::new(),
-                progress: None,
-                detail: None,
-                test_iteration: None,
                 started_at: Some(moment(event)),
-                ended_at: None,
-                changed_at: None,
-                observed_at: None,
-                last_updated: Timestamp::default(),
-                gap_at: None,
-                same_as: None,
-                alive_at: None,
-                seq: 0,
-                branch: None,
-                issue: None,
-                pr_url: None,
-                commit: None,
-                coding_agent: None,
-                model: None,
-                cost_usd: None,
-                cost_estimated: None,
-                tokens: None,
-                context: None,
-                todos: None,
-                calls: None,
-                agents: None,
-                tests: None,
-                decisions: None,
-                tasks: None,
-                summary: None,
-                error: None,
-                facts: Vec::new(),
-                fields: Map::new(),
+                ..Build::new(Identity {
+                    id,
+                    host: event.host.clone(),
+                    producer: event.producer.clone(),
+                    project: event.project.clone(),
+                    root: event.root.clone(),
+                    path: event.path.clone(),
+                    run,
+                    origin: origin(event),
+                    found: event.found,
+                })
             },
             conditions: Conditions::default(),
             ended_by: None,

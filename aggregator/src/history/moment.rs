@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use protocol::page::BuildPage;
-use protocol::{Build, BuildState, Timestamp};
+use protocol::{Build, Timestamp};
 
 use super::{Start, replay, whole};
 use crate::store::{Filter, Store, StoreError, StoredRun};
@@ -67,7 +67,7 @@ pub(crate) async fn builds_at(
             }
             last = Some(row.opened_seq);
             if row.settled {
-                builds.push(moment(row.build));
+                builds.push(without_place(row.build));
                 continue;
             }
             folds += 1;
@@ -118,51 +118,93 @@ fn changed_at(build: Build, last_updated: Timestamp) -> Moment {
 }
 
 fn was(build: Build) -> Moment {
-    Moment::Was(Box::new(moment(build)))
+    Moment::Was(Box::new(without_place(build)))
 }
 
-fn moment(build: Build) -> Build {
+/// A moment has no place in the order of changes.
+fn without_place(build: Build) -> Build {
     Build { seq: 0, ..build }
 }
 
-/// What is left of a build whose events are past retention: that it was there.
+/// What is left of a build whose events are past retention: that it was there, and since when. What its row says of now
+/// is not what it was.
 fn unknown(now: &Build) -> Build {
     Build {
-        state: BuildState::Unknown,
+        session_id: now.session_id.clone(),
         state_reason: Some("the events that tell how it was are past retention".to_owned()),
-        status: None,
-        phase: None,
-        phase_number: None,
-        phases: Vec::new(),
-        progress: None,
-        detail: None,
-        test_iteration: None,
-        ended_at: None,
-        changed_at: None,
-        observed_at: None,
-        gap_at: None,
-        alive_at: None,
-        seq: 0,
-        branch: None,
-        issue: None,
-        pr_url: None,
-        commit: None,
-        coding_agent: None,
-        model: None,
-        cost_usd: None,
-        cost_estimated: None,
-        tokens: None,
-        context: None,
-        todos: None,
-        calls: None,
-        agents: None,
-        tests: None,
-        decisions: None,
-        tasks: None,
-        summary: None,
-        error: None,
-        facts: Vec::new(),
-        fields: serde_json::Map::new(),
-        ..now.clone()
+        started_at: now.started_at,
+        last_updated: now.last_updated,
+        same_as: now.same_as.clone(),
+        ..Build::new(now.identity())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+
+    /// A build of which everything is known.
+    fn whole() -> Map<String, Value> {
+        let at = "2026-11-20T10:08:17.042Z";
+        let first = json!({
+            "id": "h-0011223344556677-3", "host": "h", "producer": "adw", "project": "shop", "root": "~",
+            "path": "src/shop", "session_id": "s", "run": 3, "origin": "http", "found": true, "state": "completed",
+            "state_reason": "said so", "status": "done", "phase": "Test", "phase_number": "2/2",
+            "phases": [{"name": "Test", "state": "completed", "started_at": at, "ended_at": at, "iterations": 1}],
+            "progress": 1.0, "detail": "all well", "test_iteration": 2, "started_at": at, "ended_at": at,
+            "changed_at": at, "observed_at": at, "last_updated": at, "gap_at": at, "alive_at": at, "same_as": "other"
+        });
+        let rest = json!({
+            "seq": 7, "branch": "main", "issue": "83", "pr_url": "https://example.com/1", "commit": "0c3571f",
+            "coding_agent": "claude-code", "model": "m", "cost_usd": 1.5, "cost_estimated": false,
+            "tokens": {"input": 1}, "context": {"used": 1}, "todos": [{"text": "t"}],
+            "calls": [{"name": "Bash", "input": "ls", "output": "secret"}], "agents": [{"name": "a"}],
+            "tests": {"passed": 1}, "decisions": {"total": 1}, "tasks": {"total": 1}, "summary": "well", "error": "none",
+            "facts": [{"key": "k", "label": "K", "text": "v"}], "fields": {"k": "v"}
+        });
+        let members = [first, rest].into_iter().filter_map(|part| match part {
+            Value::Object(members) => Some(members),
+            _ => None,
+        });
+        members.flatten().collect()
+    }
+
+    #[test]
+    fn of_a_build_past_retention_nothing_is_told_that_may_have_changed() {
+        let now: Build = serde_json::from_value(Value::Object(whole())).unwrap();
+        let Value::Object(now_told) = serde_json::to_value(&now).unwrap() else {
+            panic!("a build is an object");
+        };
+        for (member, value) in &now_told {
+            assert!(!value.is_null(), "the sample lacks {member}");
+        }
+        let then = serde_json::to_value(unknown(&now)).unwrap();
+        let as_now: Vec<&str> = now_told
+            .iter()
+            .filter(|(member, value)| then[member.as_str()] == **value)
+            .map(|(member, _)| member.as_str())
+            .collect();
+        let lasting = [
+            "found",
+            "host",
+            "id",
+            "last_updated",
+            "origin",
+            "path",
+            "producer",
+            "project",
+            "root",
+            "run",
+            "same_as",
+            "session_id",
+            "started_at",
+        ];
+        assert_eq!(as_now, lasting);
+        assert_eq!(
+            (&then["state"], &then["calls"]),
+            (&json!("unknown"), &Value::Null)
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! `phaseline-aggregator rebuild`: every stored fact is folded anew, track by
 //! track; what differs from the projection replaces it, with a new seq, so that
 //! readers see it as a change. It holds the leader's lock: nobody else writes.
+//! It stops at retention: a build whose oldest event left is younger than its
+//! `opened_at` (the commit of its first) stays as it is, and so do the runs before it.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use prometheus_client::metrics::histogram::Histogram;
+use protocol::frame::COMPLETE_MEMBERS;
 use protocol::{Build, BuildState, Frame, FrameType, Host, Source, Timestamp};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
@@ -111,19 +112,7 @@ impl Whole {
 
     /// That it ended, at its own place in the order.
     pub(crate) fn complete_frame(&self, seq: u64) -> OutFrame {
-        const MEMBERS: [&str; 10] = [
-            "id",
-            "host",
-            "project",
-            "producer",
-            "run",
-            "state",
-            "state_reason",
-            "started_at",
-            "ended_at",
-            "last_updated",
-        ];
-        let mut data: Map<String, Value> = MEMBERS
+        let mut data: Map<String, Value> = COMPLETE_MEMBERS
             .iter()
             .map(|key| {
                 (

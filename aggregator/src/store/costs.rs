@@ -5,14 +5,14 @@ use protocol::page::{CostFilter, CostPage, CostRow};
 use protocol::{Money, Timestamp};
 use tokio_postgres::Row;
 
-use super::filter::time;
+use super::filter::{limit, span, storable};
 use super::listing::{Conditions, NOT_ANOTHER};
 use super::{ReadError, Store, StoreError};
 use crate::budgets::Spending;
 
 /// Rows unless told, and most rows: a page can hold them, and a year has 366 days.
 const DEFAULT_ROWS: u32 = 100;
-const MAX_ROWS: u32 = 1_000;
+pub(crate) const MAX_ROWS: u32 = 1_000;
 
 /// What a row stands for: the word, its key of a build, and its key of a part.
 const KINDS: [(&str, &str, &str); 7] = [
@@ -43,18 +43,8 @@ fn kind(word: &str) -> Option<(&'static str, &'static str, &'static str)> {
 }
 
 fn conditions(filter: &CostFilter) -> Result<Conditions, ReadError> {
-    let bad = |text: &str| Err(ReadError::BadFilter(text.to_owned()));
-    let texts = [&filter.host, &filter.producer, &filter.project];
-    if texts.into_iter().flatten().any(|text| text.contains('\0')) {
-        return bad("a filter must not hold a NUL character");
-    }
-    let from = time("from", filter.from.as_deref())?;
-    let to = time("to", filter.to.as_deref())?;
-    if let (Some(from), Some(to)) = (from, to)
-        && from >= to
-    {
-        return bad("to must be later than from");
-    }
+    storable([&filter.host, &filter.producer, &filter.project])?;
+    let (from, to) = span(filter.from.as_deref(), filter.to.as_deref())?;
     let mut conditions = Conditions::of_builds();
     conditions.add_if("host = $", filter.host.clone());
     conditions.add_if("producer = $", filter.producer.clone());
@@ -91,11 +81,7 @@ impl Store {
             let words = KINDS.map(|(word, _, _)| word).join(", ");
             return Err(ReadError::BadFilter(format!("by must be one of {words}")));
         };
-        let limit = filter.limit.unwrap_or(DEFAULT_ROWS);
-        if !(1..=MAX_ROWS).contains(&limit) {
-            let text = format!("limit must be a number from 1 to {MAX_ROWS}");
-            return Err(ReadError::BadFilter(text));
-        }
+        let limit = limit(filter.limit, DEFAULT_ROWS, MAX_ROWS)?;
         let conditions = conditions(filter)?;
         let order = match by {
             "day" => "1 DESC NULLS LAST",

@@ -9,7 +9,7 @@ use super::ReadError;
 /// Builds per page unless told.
 const DEFAULT_BUILDS: u32 = 50;
 /// Most builds per page.
-const MAX_BUILDS: u32 = 200;
+pub(crate) const MAX_BUILDS: u32 = 200;
 /// Longest text to look for, characters: longer than any name on a page.
 const MAX_QUERY_CHARS: usize = 200;
 
@@ -29,7 +29,7 @@ pub(crate) struct Filter {
 /// The part of a filter whose answer may change while a build lives.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Moving {
-    pub(crate) state: Option<String>,
+    pub(crate) state: Option<BuildState>,
     pub(crate) project: Option<String>,
     pub(crate) branch: Option<String>,
     /// Text to look for, as written.
@@ -50,25 +50,19 @@ impl Filter {
     /// # Errors
     /// The first part that cannot be meant.
     pub(crate) fn check(filter: &BuildFilter) -> Result<Self, ReadError> {
-        let limit = filter.limit.unwrap_or(DEFAULT_BUILDS);
-        if !(1..=MAX_BUILDS).contains(&limit) {
-            return bad("limit must be a number from 1 to 200");
-        }
+        let limit = limit(filter.limit, DEFAULT_BUILDS, MAX_BUILDS)?;
         let before = match filter.cursor.as_deref().map(str::parse::<i64>) {
             None => None,
             Some(Ok(seq)) => Some(seq),
             Some(Err(_)) => return bad("cursor must be the next of an earlier answer"),
         };
-        let texts = [
+        storable([
             &filter.host,
             &filter.producer,
             &filter.project,
             &filter.branch,
             &filter.q,
-        ];
-        if texts.into_iter().flatten().any(|text| text.contains('\0')) {
-            return bad("a filter must not hold a NUL character");
-        }
+        ])?;
         Ok(Self {
             host: filter.host.clone(),
             producer: filter.producer.clone(),
@@ -82,9 +76,8 @@ impl Filter {
 
 impl Moving {
     fn check(filter: &BuildFilter) -> Result<Self, ReadError> {
-        if let Some(state) = &filter.state
-            && BuildState::from_word(state).is_none()
-        {
+        let state = filter.state.as_deref().map(BuildState::from_word);
+        if state == Some(None) {
             let words = BuildState::ALL.map(BuildState::word).join(", ");
             return bad(&format!("state must be one of {words}"));
         }
@@ -93,15 +86,7 @@ impl Moving {
         if text.is_some_and(|text| text.chars().count() > MAX_QUERY_CHARS) {
             return bad("q must not exceed 200 characters");
         }
-        let (from, to) = (
-            time("from", filter.from.as_deref())?,
-            time("to", filter.to.as_deref())?,
-        );
-        if let (Some(from), Some(to)) = (from, to)
-            && from >= to
-        {
-            return bad("to must be later than from");
-        }
+        let (from, to) = span(filter.from.as_deref(), filter.to.as_deref())?;
         let cost_min = money("cost_min", filter.cost_min.as_deref())?;
         let cost_max = money("cost_max", filter.cost_max.as_deref())?;
         if let (Some(min), Some(max)) = (cost_min, cost_max)
@@ -110,7 +95,7 @@ impl Moving {
             return bad("cost_max must not be less than cost_min");
         }
         Ok(Self {
-            state: filter.state.clone(),
+            state: state.flatten(),
             project: filter.project.clone(),
             branch: filter.branch.clone(),
             text: text.map(str::to_owned),
@@ -133,7 +118,7 @@ impl Moving {
             limit.is_none_or(|limit| build.cost_usd.is_some_and(|usd| fits(usd, limit)))
         };
         build.same_as.is_none()
-            && is(&self.state, Some(build.state.word()))
+            && self.state.is_none_or(|state| state == build.state)
             && is(&self.project, Some(&build.project))
             && is(&self.branch, build.branch.as_deref())
             && began(self.from, |at, from| at >= from)
@@ -159,8 +144,36 @@ fn says(build: &Build, text: &str) -> bool {
     known.any(|known| known.to_lowercase().contains(&text))
 }
 
+/// How many rows a page may have.
+pub(super) fn limit(asked: Option<u32>, unless_told: u32, most: u32) -> Result<u32, ReadError> {
+    let limit = asked.unwrap_or(unless_told);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
+    }
+    bad(&format!("limit must be a number from 1 to {most}"))
+}
+
+/// Postgres' texts hold no NUL.
+pub(super) fn storable<const N: usize>(texts: [&Option<String>; N]) -> Result<(), ReadError> {
+    match texts.into_iter().flatten().any(|text| text.contains('\0')) {
+        true => bad("a filter must not hold a NUL character"),
+        false => Ok(()),
+    }
+}
+
+/// From when until when, if either is told.
+pub(super) fn span(
+    from: Option<&str>,
+    to: Option<&str>,
+) -> Result<(Option<Timestamp>, Option<Timestamp>), ReadError> {
+    match (time("from", from)?, time("to", to)?) {
+        (Some(from), Some(to)) if from >= to => bad("to must be later than from"),
+        span => Ok(span),
+    }
+}
+
 /// A time of a filter.
-pub(crate) fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, ReadError> {
+fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, ReadError> {
     let read = text.map(Timestamp::read).transpose();
     read.map_err(|_| {
         ReadError::BadFilter(format!(

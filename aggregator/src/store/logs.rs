@@ -2,6 +2,10 @@
 //! them. Their transactions touch no table of events, tracks or builds (which
 //! they only read), on connections of the pool: a commit of events never
 //! waits for them.
+//!
+//! Lines are numbered per build without gaps, so that a client sees by itself
+//! which frame it missed; numbers that are not kept any more are `dropped`.
+//! Those that come before a project's first build wait under run 0 and become its own.
 
 mod limits;
 
@@ -17,7 +21,7 @@ use super::{Store, StoreError, rows};
 pub use limits::LogLimits;
 
 /// Lines in one answer.
-const MAX_PAGE: u32 = 1_000;
+pub(crate) const MAX_LINES: u32 = 1_000;
 /// Text in one answer, bytes; the page is shorter when it would be exceeded (but has one line).
 const MAX_PAGE_BYTES: i64 = 2 * 1024 * 1024;
 /// Lines in one frame: what a page can draw at once. Who wants all that came asks the API.
@@ -131,7 +135,7 @@ impl Store {
         limit: u32,
         last: bool,
     ) -> Result<LogPage, StoreError> {
-        let limit = i64::from(limit.clamp(1, MAX_PAGE));
+        let limit = i64::from(limit.clamp(1, MAX_LINES));
         let client = self.client().await?;
         let log = client
             .prepare_cached("SELECT build_id, newest, skipped_bytes FROM build_log WHERE build_id = ANY($1) ORDER BY build_id = $2 DESC LIMIT 1")
@@ -216,7 +220,6 @@ async fn add(
     limits: LogLimits,
 ) -> Result<LogNews, StoreError> {
     let id = &owner.build_id;
-    let cost = |line: &ShippedLine| i64::try_from(line.text.len() + LINE_OVERHEAD).unwrap_or(0);
     let size: i64 = lines.iter().map(|line| cost(line)).sum();
     let count = i64::try_from(lines.len()).unwrap_or(0);
     let statement = transaction.prepare_cached(COUNT).await?;
@@ -224,34 +227,8 @@ async fn add(
         .query_one(&statement, &[id, &count, &size, &skipped])
         .await?;
     let (newest, total): (i64, i64) = (log.try_get("newest")?, log.try_get("size")?);
-    let mut before = total - size;
-    let preceding: Vec<i64> = lines
-        .iter()
-        .map(|line| {
-            let preceding = before;
-            before += cost(line);
-            preceding
-        })
-        .collect();
     let numbers: Vec<i64> = (newest - count + 1..=newest).collect();
-    let cuts: Vec<bool> = lines.iter().map(|line| line.cut).collect();
-    let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
-    let observed_at: SystemTime = batch.observed_at.to_system_time();
-    let insert = transaction.prepare_cached(INSERT).await?;
-    transaction
-        .execute(
-            &insert,
-            &[
-                id,
-                &batch.file,
-                &observed_at,
-                &numbers,
-                &preceding,
-                &cuts,
-                &texts,
-            ],
-        )
-        .await?;
+    insert(transaction, batch, id, lines, &numbers, total - size).await?;
     let give_way = transaction.prepare_cached(GIVE_WAY).await?;
     let (least, most_before) = (
         newest - i64::from(limits.lines),
@@ -278,6 +255,49 @@ async fn add(
         dropped: oldest.map_or(newest, |oldest| oldest - 1).unsigned_abs(),
         skipped_bytes: unsigned(&log, "skipped_bytes")?,
     })
+}
+
+/// What a line takes of its build's bound, bytes.
+fn cost(line: &ShippedLine) -> i64 {
+    i64::try_from(line.text.len() + LINE_OVERHEAD).unwrap_or(0)
+}
+
+/// Writes the lines under their numbers; `before` are the bytes of the build's lines before them.
+async fn insert(
+    transaction: &Transaction<'_>,
+    batch: &LogBatch,
+    build_id: &str,
+    lines: &[&ShippedLine],
+    numbers: &[i64],
+    mut before: i64,
+) -> Result<(), StoreError> {
+    let preceding: Vec<i64> = lines
+        .iter()
+        .map(|line| {
+            let preceding = before;
+            before += cost(line);
+            preceding
+        })
+        .collect();
+    let cuts: Vec<bool> = lines.iter().map(|line| line.cut).collect();
+    let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+    let observed_at: SystemTime = batch.observed_at.to_system_time();
+    let insert = transaction.prepare_cached(INSERT).await?;
+    transaction
+        .execute(
+            &insert,
+            &[
+                &build_id,
+                &batch.file,
+                &observed_at,
+                &numbers,
+                &preceding,
+                &cuts,
+                &texts,
+            ],
+        )
+        .await?;
+    Ok(())
 }
 
 /// The newest build of the project; before there is one, its lines wait under run 0.

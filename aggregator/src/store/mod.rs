@@ -27,14 +27,15 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
+pub(crate) use costs::MAX_ROWS;
 pub(crate) use dead_letter::DeadMessage;
-pub(crate) use filter::Filter;
+pub(crate) use filter::{Filter, MAX_BUILDS};
 pub(crate) use fold_state::{LoadedTrack, SessionTrack, TrackKey};
 pub(crate) use history::{Moves, StoredRun};
 pub(crate) use hourly::Base;
-pub(crate) use logs::BuildLines;
 pub use logs::LogLimits;
-pub(crate) use read::ReadError;
+pub(crate) use logs::{BuildLines, MAX_LINES};
+pub(crate) use read::{MAX_EVENTS, ReadError};
 pub(crate) use session::WriterSession;
 pub(crate) use snapshot::{Changes, MAX_SNAPSHOT_BUILDS};
 pub(crate) use write::{BuildRow, CommitError, Committed, EventRow, HostRow, Rows};

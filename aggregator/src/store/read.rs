@@ -8,9 +8,10 @@ use super::rows::{self, BUILD_COLUMNS, EVENT_COLUMNS};
 use super::{Store, StoreError};
 
 /// Most events per page.
-const MAX_EVENTS: u32 = 500;
+pub(crate) const MAX_EVENTS: u32 = 500;
 /// Size of the files on one page, bytes; the page is shorter when it would be exceeded (but has one event).
 const MAX_EVENTS_BYTES: u32 = 8 * 1024 * 1024;
+
 /// Why a listing gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {

@@ -2,9 +2,11 @@
 //! one seq, or what changed after one. Each is read in one transaction, so
 //! that it is exactly the state at that seq.
 
+use deadpool_postgres::{Object, Transaction};
 use protocol::{Build, Host};
-use tokio_postgres::{IsolationLevel, Transaction};
+use tokio_postgres::IsolationLevel;
 
+use super::listing::NOT_ANOTHER;
 use super::rows::{self, BUILD_COLUMNS};
 use super::{Store, StoreError};
 
@@ -44,6 +46,13 @@ pub(crate) struct Changes {
     pub seq: u64,
 }
 
+/// What is read in it is the state of one moment.
+async fn of_one_moment(client: &mut Object) -> Result<Transaction<'_>, StoreError> {
+    let transaction = client.build_transaction();
+    let transaction = transaction.isolation_level(IsolationLevel::RepeatableRead);
+    Ok(transaction.read_only(true).start().await?)
+}
+
 async fn newest_seq(transaction: &Transaction<'_>) -> Result<u64, StoreError> {
     let row = transaction
         .query_one("SELECT seq FROM change_counter", &[])
@@ -58,18 +67,13 @@ impl Store {
     /// When Postgres cannot be asked.
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let mut client = self.client().await?;
-        let transaction = client
-            .build_transaction()
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start()
-            .await?;
+        let transaction = of_one_moment(&mut client).await?;
         let seq = newest_seq(&transaction).await?;
         let sql = format!(
             "SELECT {BUILD_COLUMNS} FROM build
              WHERE (ended_at IS NULL OR ended_at > now() - interval '24 hours'
                 OR (state = 'failed' AND acknowledged_at IS NULL))
-               AND (state <> 'unknown' OR body->>'same_as' IS NULL)
+               AND {NOT_ANOTHER}
              ORDER BY opened_seq DESC LIMIT {}",
             MAX_SNAPSHOT_BUILDS + 1
         );
@@ -97,12 +101,7 @@ impl Store {
         limit: u32,
     ) -> Result<Option<Changes>, StoreError> {
         let mut client = self.client().await?;
-        let transaction = client
-            .build_transaction()
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start()
-            .await?;
+        let transaction = of_one_moment(&mut client).await?;
         let newest = newest_seq(&transaction).await?;
         let since = i64::try_from(seq).unwrap_or(i64::MAX);
         // A completed_seq is always followed or preceded by the build's own seq, which is one less.

@@ -16,14 +16,11 @@ use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::query::Params;
 use crate::history::{self, Moment};
+use crate::store::{MAX_BUILDS, MAX_EVENTS, MAX_LINES};
 
-/// Most builds in one answer.
-const MAX_BUILDS: u32 = 200;
-/// Most events in one answer, and how many unless told.
-const MAX_EVENTS: u32 = 500;
+/// Events in one answer unless told.
 const DEFAULT_EVENTS: u32 = 100;
-/// Most log lines in one answer, and how many unless told.
-const MAX_LINES: u32 = 1_000;
+/// Log lines in one answer unless told.
 const DEFAULT_LINES: u32 = 500;
 
 type Answer<T> = Result<Json<T>, ApiError>;

@@ -9,9 +9,7 @@ use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::query::Params;
 use crate::budgets;
-
-/// Most rows in one answer.
-const MAX_ROWS: u32 = 1_000;
+use crate::store::MAX_ROWS;
 
 /// What builds cost, added up.
 #[utoipa::path(

@@ -1,6 +1,8 @@
 //! From a plan to rows: each changed build and host gets its seq, an ended
 //! build a second one for its end. The leader is the only writer, so it knows
 //! the newest seq and needs no answer before the rows are sent. Pure.
+//! The end has a seq of its own so that a browser that lost its connection
+//! between a build's last update and its end gets exactly the end.
 
 use protocol::Host;
 

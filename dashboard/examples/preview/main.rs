@@ -4,6 +4,7 @@
 //! `cargo run -p phaseline-dashboard --example preview -- [normal|many|hostile|no-builds|no-hosts|away] [address]`
 
 mod api;
+mod calls;
 mod invented;
 mod metrics;
 mod money;

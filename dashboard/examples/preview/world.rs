@@ -6,14 +6,14 @@ use std::time::Duration;
 use dashboard::{ListError, Overview, Past, Source, Unavailable};
 use protocol::page::{
     BudgetStatus, BuildFilter, BuildPage, CostFilter, CostPage, DeadLetter, EventPage, Readiness,
-    RouteStatus, StoredEvent,
+    StoredEvent,
 };
-use protocol::{Build, BuildState, Calls, Host, PhaseState, RunnerStatus, Timestamp};
+use protocol::{Build, BuildState, Calls, Host, PhaseState, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
 use crate::invented::Scene;
-use crate::money;
+use crate::{calls, money};
 
 /// Frames kept for a slow reader of a preview.
 const FRAMES: usize = 256;
@@ -91,18 +91,7 @@ impl World {
         let mut frames = vec![frame("build_update", &Value::Object(patch), "event", seq)];
         if build.has_ended() {
             let mut end = Map::new();
-            for key in [
-                "id",
-                "host",
-                "project",
-                "producer",
-                "run",
-                "state",
-                "state_reason",
-                "started_at",
-                "ended_at",
-                "last_updated",
-            ] {
+            for key in protocol::frame::COMPLETE_MEMBERS {
                 end.insert(key.to_owned(), after[key].clone());
             }
             inner.seq += 1;
@@ -300,26 +289,8 @@ impl Source for World {
             alerts: Vec::new(),
         }
     }
+
     fn calls(&self) -> Calls {
-        let at = |millis| Some(protocol::Timestamp::from_millis(millis));
-        Calls {
-            routes: vec![RouteStatus {
-                route: "/api/phase-update".to_owned(),
-                received: 12,
-                last_received_at: at(1_790_000_000_000),
-                refused: 1,
-                last_refused_at: at(1_789_000_000_000),
-                last_refusal: Some("<b>The body is not JSON</b>".to_owned()),
-                ignored: 3,
-            }],
-            runners: vec![RunnerStatus {
-                runner: "runner-<i>mac</i>".to_owned(),
-                connected: true,
-                last_seen_at: at(1_790_000_000_000),
-                status: Some("idle".to_owned()),
-                version: Some("1.4.0".to_owned()),
-                hostname: None,
-            }],
-        }
+        calls::sample()
     }
 }

@@ -1,13 +1,19 @@
 //! A source of values, a plain HTTP client, and a reader of tags.
 
+#[path = "../../examples/preview/calls.rs"]
+mod calls;
+
 use dashboard::{ListError, Overview, Past, Source, Unavailable};
 use protocol::page::{
     BudgetStatus, BuildFilter, BuildPage, CostFilter, CostPage, CostRow, DeadLetter, EventPage,
-    Readiness, RouteStatus, StoredEvent,
+    Readiness, StoredEvent,
 };
-use protocol::{Build, Calls, Host, RunnerStatus, Timestamp};
+use protocol::{Build, Calls, Host, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// What every test takes for granted.
+const SANE: &str = "tests run on a machine with a loopback and valid sample data";
 
 /// What the pages show.
 #[derive(Clone, Default)]
@@ -32,40 +38,27 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) async fn get(fake: &Fake, path: &str) -> Answer {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
-        .expect("tests run on a machine with a loopback and valid sample data");
-    let address = listener
-        .local_addr()
-        .expect("tests run on a machine with a loopback and valid sample data");
+        .expect(SANE);
+    let address = listener.local_addr().expect(SANE);
     let request = async {
-        let mut socket = tokio::net::TcpStream::connect(address)
-            .await
-            .expect("tests run on a machine with a loopback and valid sample data");
+        let mut socket = tokio::net::TcpStream::connect(address).await.expect(SANE);
         let text = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        socket
-            .write_all(text.as_bytes())
-            .await
-            .expect("tests run on a machine with a loopback and valid sample data");
+        socket.write_all(text.as_bytes()).await.expect(SANE);
         let mut answer = Vec::new();
-        socket
-            .read_to_end(&mut answer)
-            .await
-            .expect("tests run on a machine with a loopback and valid sample data");
-        String::from_utf8(answer)
-            .expect("tests run on a machine with a loopback and valid sample data")
+        socket.read_to_end(&mut answer).await.expect(SANE);
+        String::from_utf8(answer).expect(SANE)
     };
     let server = axum::serve(listener, dashboard::router(fake.clone()));
     let text = tokio::select! {
         text = request => text,
         ended = server.into_future() => panic!("the server ended: {ended:?}"),
     };
-    let (head, body) = text
-        .split_once("\r\n\r\n")
-        .expect("tests run on a machine with a loopback and valid sample data");
+    let (head, body) = text.split_once("\r\n\r\n").expect(SANE);
     let status = head
         .split(' ')
         .nth(1)
         .and_then(|s| s.parse().ok())
-        .expect("tests run on a machine with a loopback and valid sample data");
+        .expect(SANE);
     Answer {
         status,
         head: head.to_owned(),
@@ -161,8 +154,7 @@ pub(crate) fn build(run: u32, word: &str) -> Build {
     if let (Value::Object(whole), Value::Object(rest)) = (&mut whole, rest) {
         whole.extend(rest);
     }
-    serde_json::from_value(whole)
-        .expect("tests run on a machine with a loopback and valid sample data")
+    serde_json::from_value(whole).expect(SANE)
 }
 
 /// A host whose every text is `word`.
@@ -173,7 +165,7 @@ pub(crate) fn host(word: &str) -> Host {
         "outbox": {"events": 3, "bytes": 9, "max_bytes": 99, "overflowed": false},
         "roots": [{"label": word, "path": format!("/srv/{word}"), "state": "degraded", "watches": 1, "reason": word, "remedy": word}]
     }))
-    .expect("tests run on a machine with a loopback and valid sample data")
+    .expect(SANE)
 }
 
 impl Fake {
@@ -319,26 +311,8 @@ impl Source for Fake {
             alerts: Vec::new(),
         }
     }
+
     fn calls(&self) -> Calls {
-        let at = |millis| Some(protocol::Timestamp::from_millis(millis));
-        Calls {
-            routes: vec![RouteStatus {
-                route: "/api/phase-update".to_owned(),
-                received: 12,
-                last_received_at: at(1_790_000_000_000),
-                refused: 1,
-                last_refused_at: at(1_789_000_000_000),
-                last_refusal: Some("<b>The body is not JSON</b>".to_owned()),
-                ignored: 3,
-            }],
-            runners: vec![RunnerStatus {
-                runner: "runner-<i>mac</i>".to_owned(),
-                connected: true,
-                last_seen_at: at(1_790_000_000_000),
-                status: Some("idle".to_owned()),
-                version: Some("1.4.0".to_owned()),
-                hostname: None,
-            }],
-        }
+        calls::sample()
     }
 }

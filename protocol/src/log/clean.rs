@@ -1,5 +1,6 @@
 //! From the bytes of a line to the text that leaves the host: what a terminal
-//! would show of it, in plain characters. Pure, one pass.
+//! would show of it, in plain characters. Pure, one pass. Colours go before
+//! secrets are looked for: an escape sequence inside of one would hide it.
 
 use super::MAX_LINE_CHARS;
 use crate::mask::Masker;

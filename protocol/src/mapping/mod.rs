@@ -1,8 +1,9 @@
 //! What a producer's document says in the words of a build: a table of places
 //! (JSON Pointers) and of status words. Agents apply the tables of their
-//! configuration and ship both, document and what was mapped; the fold
-//! interprets. The tables of the producers that are known without being told
-//! are in `built_in`. Pure.
+//! configuration and ship both, document and what was mapped, so that a rebuild
+//! needs no configuration; the fold interprets. Another table makes an unchanged
+//! file news. Nothing is computed: it is a table, not a language. The tables of
+//! the producers that are known without being told are in `built_in`. Pure.
 
 mod built_in;
 mod pointer;

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use super::PostgresServer;
 use crate::account;
 use crate::child::{self, Account, Process, Spec};
-use crate::nats_server::create_private_dir;
 use crate::postgres_bin::BinDir;
+use crate::private_dir::create_private_dir;
 use crate::ready;
 use crate::secret::{Secret, write_private};
 

@@ -1,48 +1,17 @@
-//! Each setting's text to its value.
+//! The text of each setting that the aggregator does not have to its value.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+
+use protocol::units;
 
 use super::BadSetting;
-use crate::units;
-
-/// Below an hour the hourly deletion would decide, not the setting.
-const MIN_RETENTION: Duration = Duration::from_secs(3600);
-const DEFAULT_RETENTION: &str = "90d";
-const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
-pub(super) fn listen(listen: Option<String>) -> Result<SocketAddr, BadSetting> {
-    let text = listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
-    text.parse().map_err(|_| {
-        let expected = "an address and port such as 127.0.0.1:8080 or [::1]:8080";
-        BadSetting::value("PHASELINE_LISTEN", &text, expected)
-    })
-}
-
-pub(super) fn allowed_hosts(names: Option<&str>) -> Result<Vec<String>, BadSetting> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    names
-        .unwrap_or("")
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .map(|name| {
-            if name.chars().all(plain) {
-                return Ok(name.to_ascii_lowercase());
-            }
-            let expected = "host names without port such as builds.example.org";
-            Err(BadSetting::value("PHASELINE_ALLOWED_HOSTS", name, expected))
-        })
-        .collect()
-}
 
 /// The state directory as given, else the usual one. It can be used, or made.
 pub(super) fn usable_state_dir(given: Option<PathBuf>) -> Result<PathBuf, BadSetting> {
     let dir = state_dir(given)?;
-    agent::config::usable_directory(&dir).map_err(|expected| BadSetting {
-        setting: "PHASELINE_STATE_DIR",
-        problem: format!("{dir:?} cannot be used"),
-        expected: expected.into(),
+    agent::config::usable_directory(&dir).map_err(|expected| {
+        let problem = format!("{dir:?} cannot be used");
+        BadSetting::new("PHASELINE_STATE_DIR", problem, expected)
     })?;
     Ok(dir)
 }
@@ -94,31 +63,17 @@ pub(crate) fn state_dir(given: Option<PathBuf>) -> Result<PathBuf, BadSetting> {
     }
     match variable("HOME") {
         Some(home) => absolute(NAME, &PathBuf::from(home).join(".local/state/phaseline")),
-        None => Err(BadSetting {
-            setting: NAME,
-            problem: "not set, and there is no HOME".to_owned(),
-            expected: "a directory".into(),
-        }),
+        None => Err(BadSetting::new(
+            NAME,
+            "not set, and there is no HOME",
+            "a directory",
+        )),
     }
 }
 
 pub(super) fn absolute(setting: &'static str, path: &Path) -> Result<PathBuf, BadSetting> {
     std::path::absolute(path)
         .map_err(|_| BadSetting::value(setting, &path.to_string_lossy(), "a directory"))
-}
-
-pub(super) fn host(host: Option<String>) -> Result<String, BadSetting> {
-    let name = host.unwrap_or_else(|| {
-        rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned()
-    });
-    if protocol::host::is_name(&name) {
-        return Ok(name);
-    }
-    let expected = protocol::host::NAME_EXPECTED;
-    Err(BadSetting::value("PHASELINE_HOST", &name, expected))
 }
 
 pub(super) fn outbox_max(size: Option<String>) -> Result<u64, BadSetting> {
@@ -148,10 +103,9 @@ pub(super) fn producers(
     tables: &[toml::Table],
     prune: &agent::Prune,
 ) -> Result<agent::Custom, BadSetting> {
-    let bad = |bad: agent::config::BadSetting| BadSetting {
-        setting: "PHASELINE_CONFIG",
-        problem: format!("{} is {}", bad.setting, bad.value),
-        expected: bad.expected.into(),
+    let bad = |bad: agent::config::BadSetting| {
+        let problem = format!("{} is {}", bad.setting, bad.value);
+        BadSetting::new("PHASELINE_CONFIG", problem, bad.expected)
     };
     let producers = agent::Custom::read(tables).map_err(bad)?;
     producers.check_walked(prune).map_err(bad)?;
@@ -171,52 +125,10 @@ pub(super) fn max_depth(depth: Option<String>) -> Result<usize, BadSetting> {
         })
 }
 
-pub(super) fn budgets(
-    tables: &[aggregator::config::BudgetTable],
-) -> Result<Vec<aggregator::budgets::Budget>, BadSetting> {
-    aggregator::config::check_budgets(tables).map_err(|problem| BadSetting {
-        setting: "PHASELINE_CONFIG",
-        problem,
-        expected: aggregator::config::EXPECTED_BUDGET.into(),
-    })
-}
-
 pub(super) fn texts(what: Option<String>) -> Result<agent::Texts, BadSetting> {
     let Some(text) = what else {
         return Ok(agent::Texts::default());
     };
     agent::Texts::parse(&text)
         .ok_or_else(|| BadSetting::value("PHASELINE_TEXTS", &text, agent::Texts::WORDS))
-}
-
-pub(super) fn log_limits(
-    lines: Option<String>,
-    bytes: Option<String>,
-) -> Result<aggregator::LogLimits, BadSetting> {
-    let limits = aggregator::LogLimits::default();
-    let lines = match lines {
-        Some(text) => aggregator::LogLimits::read_lines(&text).ok_or_else(|| {
-            let expected = aggregator::LogLimits::LINES_EXPECTED;
-            BadSetting::value("PHASELINE_BUILD_LOG_LINES", &text, expected)
-        })?,
-        None => limits.lines,
-    };
-    let bytes = match bytes {
-        Some(text) => aggregator::LogLimits::read_bytes(&text).ok_or_else(|| {
-            let expected = aggregator::LogLimits::BYTES_EXPECTED;
-            BadSetting::value("PHASELINE_BUILD_LOG_BYTES", &text, expected)
-        })?,
-        None => limits.bytes,
-    };
-    Ok(aggregator::LogLimits { lines, bytes })
-}
-
-pub(super) fn retention(age: Option<String>) -> Result<Duration, BadSetting> {
-    let text = age.unwrap_or_else(|| DEFAULT_RETENTION.to_owned());
-    units::age(&text)
-        .filter(|age| *age >= MIN_RETENTION)
-        .ok_or_else(|| {
-            let expected = "an age of at least 1h such as 90d, 36h or 4w";
-            BadSetting::value("PHASELINE_RETENTION", &text, expected)
-        })
 }

@@ -17,6 +17,7 @@ mod browser_looks;
 mod chaos;
 mod costs;
 mod file_to_page;
+mod found_by_index;
 mod foundry;
 mod history;
 mod hostile;

@@ -188,6 +188,15 @@ async fn a_moment_is_folded_from_the_hours_snapshot_also_when_the_first_events_a
         .await
         .unwrap();
     assert_eq!(phase(test).await, "past_retention");
+    // A list has it all the same, without what its row says of now.
+    let calls = r#"UPDATE build SET body = body || '{"calls": [{"name": "Bash", "input": "ls"}]}'"#;
+    system.database.execute(calls).await.unwrap();
+    let now = get(&system, "/api/v1/builds").await;
+    assert_eq!(now["builds"][0]["calls"][0]["name"], "Bash");
+    let list = get(&system, &format!("/api/v1/builds?at={test}")).await;
+    assert_eq!(told(&list), ["long null"]);
+    assert_eq!(list["builds"][0]["state"], "unknown");
+    assert_eq!(list["builds"][0]["calls"], Value::Null);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A bad setting stops a program before it connects to anything: exit code 64
 //! and one sentence. Secrets show NOWHERE.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use harness::fixtures;
@@ -198,6 +199,31 @@ fn help_and_version_answer_on_stdout() {
         assert_eq!(code, Some(0), "{name}");
         assert!(stdout.contains(env!("CARGO_PKG_VERSION")), "{stdout}");
     }
+}
+
+#[test]
+fn the_readme_has_the_settings_of_all_programs_and_no_others() {
+    let named = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        let ours = words.filter(|word| word.starts_with("PHASELINE_"));
+        ours.map(str::to_owned).collect()
+    };
+    let readme = include_str!("../../../README.md");
+    let (_, section) = readme.split_once("\n## Settings\n").unwrap();
+    let (section, _) = section.split_once("\nCompose has").unwrap();
+    let mut known = BTreeSet::new();
+    for (program, command) in [
+        ("phaseline", Some("up")),
+        ("phaseline", Some("demo")),
+        ("phaseline-agent", None),
+        ("phaseline-aggregator", None),
+    ] {
+        let arguments: Vec<&str> = command.into_iter().chain(["--help"]).collect();
+        let (code, stdout, _) = run(program, &arguments, &[]);
+        assert_eq!(code, Some(0), "{program}");
+        known.extend(named(&stdout));
+    }
+    assert_eq!(named(section), known);
 }
 
 #[test]

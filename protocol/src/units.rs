@@ -1,12 +1,14 @@
-//! Sizes and ages in settings: a whole number and a unit, e.g. `512MiB`, `90d`.
+//! Sizes and ages as people write them in settings: a whole number and a unit,
+//! e.g. `512MiB`, `90d`. Every program reads them alike.
 
 use std::time::Duration;
 
-/// A century: beyond it dates in Postgres would overflow.
+/// A century: beyond it dates in Postgres and in our own type would overflow.
 const LONGEST_AGE_SECONDS: u64 = 100 * 365 * 86_400;
 
-/// Reads `512MiB`, `2GB` or plain bytes. `None` for anything else.
-pub(crate) fn bytes(text: &str) -> Option<u64> {
+/// Reads a size in bytes: `512MiB`, `2 GB`, or without a unit. None for anything else.
+#[must_use]
+pub fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -21,8 +23,9 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
     number.checked_mul(factor)
 }
 
-/// Reads `90d`; units are s, m, h, d and w. `None` for anything else.
-pub(crate) fn age(text: &str) -> Option<Duration> {
+/// Reads an age: `90d`; units are s, m, h, d and w. None for anything else, and beyond a century.
+#[must_use]
+pub fn age(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let factor = match unit {
         "s" => 1,
@@ -50,7 +53,7 @@ mod tests {
     #[test]
     fn sizes_are_binary_or_decimal_as_written() {
         assert_eq!(bytes("512MiB"), Some(512 << 20));
-        assert_eq!(bytes("2 GB"), Some(2_000_000_000));
+        assert_eq!(bytes(" 2 GB "), Some(2_000_000_000));
         assert_eq!(bytes("7"), Some(7));
         for bad in [
             "",
@@ -68,7 +71,21 @@ mod tests {
     #[test]
     fn ages_need_a_unit() {
         assert_eq!(age("90d"), Some(Duration::from_secs(90 * 86_400)));
-        for bad in ["", "90", "d", "-1d", "1.5h", "1y", "99999999w", "1é"] {
+        assert_eq!(age(" 2w "), Some(Duration::from_secs(14 * 86_400)));
+        for bad in [
+            "",
+            "90",
+            "d",
+            "-1d",
+            "+1d",
+            "1.5h",
+            "1y",
+            "99999999w",
+            "99999999999999999999d",
+            "9e9d",
+            "١d",
+            "1é",
+        ] {
             assert_eq!(age(bad), None, "{bad:?}");
         }
     }
