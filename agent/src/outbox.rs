@@ -5,6 +5,7 @@
 mod aside;
 mod call;
 mod inner;
+mod refusals;
 mod store;
 mod sync;
 
@@ -131,15 +132,18 @@ impl Outbox {
         known: &mut Known,
         grown: Option<&str>,
     ) -> Result<(), OutboxError> {
-        let open = self.with(Work::Record, |inner| {
+        let recorded = self.with(Work::Record, |inner| {
             event.agent = self.agent;
             event.boot = inner.boot;
             event.seq = inner.next_seq;
             inner.next_seq += 1;
             inner.record(event, path, known, grown)?;
             Ok(inner.store()?.is_open())
-        })?;
-        if !open {
+        });
+        if recorded.is_err() && grown.is_none() {
+            self.lock().refuse(path, refusals::of(event));
+        }
+        if !recorded? {
             self.committed();
         }
         Ok(())
@@ -343,6 +347,7 @@ impl Outbox {
         if let Some(reason) = &store.shortened {
             aside::shortened(&self.path, reason, &self.board);
         }
+        inner.refusals.recall(store.refused()?);
         inner.store = Some(store);
         inner.boot = boot;
         inner.acknowledged.clear();

@@ -2,12 +2,13 @@
 //! room in it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use protocol::Event;
 use uuid::Uuid;
 
-use super::store::{Store, StoreError};
+use super::refusals::{self, Refusals};
+use super::store::{Refused, Store, StoreError};
 use crate::change::Known;
 
 /// What is done with it; one may fail while another works, as on a full disk.
@@ -41,8 +42,10 @@ pub(super) struct Inner {
     pub(super) acknowledged: Vec<i64>,
     /// Events of this turn of the watching thread.
     turn: usize,
-    /// Those of them that are not committed yet.
-    open: usize,
+    /// Those of them that are not committed yet, each as it is noted when that fails.
+    open: Vec<(PathBuf, Refused)>,
+    /// States that are not in it.
+    pub(super) refusals: Refusals,
     /// What the watching thread takes as written is not.
     pub(super) undone: bool,
 }
@@ -66,7 +69,8 @@ impl Inner {
             refused: false,
             acknowledged: Vec::new(),
             turn: 0,
-            open: 0,
+            open: Vec::new(),
+            refusals: Refusals::default(),
             undone: false,
         }
     }
@@ -87,7 +91,7 @@ impl Inner {
         self.drop_acknowledged()?;
         let at_limit = self.store()?.is_at_limit()?;
         let alone = at_limit || self.disk_full || !self.failing.is_empty();
-        if alone || self.open >= IN_ONE_TRANSACTION {
+        if alone || self.open.len() >= IN_ONE_TRANSACTION {
             self.commit()?;
         }
         if !alone && self.turn > 0 {
@@ -97,19 +101,35 @@ impl Inner {
         if at_limit && !self.coalesced {
             self.make_room()?;
         }
+        // Each event of a growing file tells all before it: nothing of it is missing.
+        let before = self
+            .refusals
+            .before(path, event)
+            .filter(|_| grown.is_none());
+        event.gap |= before == Some(true);
+        let settles = before.is_some();
         let coalesce = at_limit || self.disk_full;
-        let id = match self.store()?.record(event, path, known, grown, coalesce) {
+        let recorded = self
+            .store()?
+            .record(event, path, known, grown, coalesce, settles);
+        let id = match recorded {
             // Once more, now that there may be room.
             Err(error) if error.is_full() && !coalesce => {
                 self.commit()?;
                 self.disk_full = !matches!(error, StoreError::Limit(_));
                 self.make_room()?;
-                self.store()?.record(event, path, known, grown, true)
+                self.store()?
+                    .record(event, path, known, grown, true, settles)
             }
             result => result,
         }?;
         self.disk_full = false;
-        self.open += usize::from(self.store()?.is_open());
+        if settles {
+            self.refusals.told(path);
+        }
+        if self.store()?.is_open() {
+            self.open.push((path.to_owned(), refusals::of(event)));
+        }
         self.last_id = self.last_id.max(id);
         if self.coalesced && self.store()?.is_half_empty()? {
             self.coalesced = false;
@@ -119,14 +139,31 @@ impl Inner {
 
     /// Commits what a turn left open. True: there was something.
     pub(super) fn commit(&mut self) -> Result<bool, StoreError> {
-        self.open = 0;
+        let open = std::mem::take(&mut self.open);
         let Some(store) = &mut self.store else {
             // It was damaged, and everything is read again.
             return Ok(false);
         };
         let committed = store.commit();
-        self.undone |= committed.is_err();
+        if committed.is_err() {
+            self.undone = true;
+            for (path, state) in open {
+                self.refuse(&path, state);
+            }
+        }
         committed
+    }
+
+    /// Notes that a state is not in it, over a kill too where there is room for that.
+    pub(super) fn refuse(&mut self, path: &Path, state: Refused) {
+        let Some(now) = self.refusals.note(path, state) else {
+            return;
+        };
+        if let Some(store) = &self.store
+            && let Err(error) = store.save_refused(path, now)
+        {
+            tracing::debug!(path = %path.display(), %error, "failed to keep that a state was refused");
+        }
     }
 
     /// The watching thread is about to wait.
@@ -137,7 +174,7 @@ impl Inner {
 
     /// Nothing was written since the last turn ended.
     pub(super) fn is_between_turns(&self) -> bool {
-        self.turn == 0 && self.open == 0
+        self.turn == 0 && self.open.is_empty()
     }
 
     /// The same for an event of no file.
@@ -158,6 +195,8 @@ impl Inner {
         tracing::warn!("the outbox is full: only the newest state of each file is kept");
         self.overflowed = true;
         self.coalesced = true;
+        // What the broker has does not give way.
+        self.drop_acknowledged()?;
         let store = self.store()?;
         store.checkpoint()?;
         store.coalesce_all()?;

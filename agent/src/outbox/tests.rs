@@ -303,5 +303,6 @@ fn an_outbox_of_a_newer_agent_is_left_alone() {
     assert!(result.unwrap_err().to_string().contains("version 99"));
 }
 
+mod gaps;
 mod limit;
 mod turns;
