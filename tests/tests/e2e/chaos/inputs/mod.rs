@@ -3,6 +3,7 @@
 //! crashes, and what others send is not held up.
 
 mod at_commit;
+mod controls;
 mod files;
 mod others;
 mod poison;
