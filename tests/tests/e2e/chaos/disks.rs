@@ -296,7 +296,7 @@ async fn a_full_outbox_stays_within_its_limit_and_keeps_the_newest_states() {
     recorder.truth.agent_ends();
     let writer = Steady::start(&recorder.truth, &projects, 250_000);
     let mut largest = 0;
-    let rounds = scale(6, 100);
+    let rounds = scale(5, 100);
     while !all_wrote(&recorder, projects.len(), rounds) {
         largest = largest.max(outbox_bytes(&state));
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -336,7 +336,7 @@ async fn what_gave_way_in_a_full_outbox_is_marked_also_when_the_agent_is_killed_
     }
     recorder.truth.agent_ends();
     let writer = Steady::start(&recorder.truth, &all, 250_000);
-    for rounds in [4, 6] {
+    for rounds in [3, 5] {
         while !all_wrote(&recorder, all.len(), rounds) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
