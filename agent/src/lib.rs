@@ -166,6 +166,9 @@ fn logs_of(config: &Config, state: &Path) -> (Logs, Option<(Logs, Arc<Saved>)>) 
 
 /// What is watched, and how.
 fn setup(config: &Config, logs: Logs) -> Setup {
+    if is_switched_off("look_before_opening") {
+        beneath::open_anything();
+    }
     Setup {
         host: config.host.clone(),
         roots: Roots::new(&config.watch, settings::home().as_deref()),
@@ -176,6 +179,7 @@ fn setup(config: &Config, logs: Logs) -> Setup {
         max_depth: config.max_depth,
         state_dir: config.state_dir.clone(),
         walks_new: !is_switched_off("walk_of_new"),
+        walks_anew: !is_switched_off("walk_after_damage"),
     }
 }
 

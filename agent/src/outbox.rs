@@ -8,6 +8,7 @@ mod aside;
 mod call;
 mod inner;
 mod queue;
+mod refusals;
 mod store;
 mod sync;
 
@@ -288,6 +289,7 @@ impl Outbox {
         if let Some(reason) = &store.shortened {
             aside::shortened(&self.path, reason, &self.board);
         }
+        inner.refusals.recall(store.refused()?);
         inner.store = Some(store);
         inner.boot = boot;
         inner.acknowledged.clear();

@@ -69,6 +69,8 @@ pub(crate) struct Setup {
     pub(crate) logs: Logs,
     /// New directories are walked. Off only in the tests that show what that is for.
     pub(crate) walks_new: bool,
+    /// Everything is read again when the outbox was damaged. Off in such a test only.
+    pub(crate) walks_anew: bool,
 }
 
 /// What is put off.
@@ -246,7 +248,7 @@ impl Pipeline {
             if !self.inbox.wait(self.agenda.next(), BATCH, &mut hints) {
                 break;
             }
-            if self.inbox.take(Flag::Anew) {
+            if self.inbox.take(Flag::Anew) && self.setup.walks_anew {
                 self.begin_anew();
             }
             if self.inbox.take(Flag::Rescan) {

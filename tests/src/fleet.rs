@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::api::Api;
 use crate::follower::Follower;
 use crate::load::{Load, Rate};
-use crate::oracle::{TruthLog, Verdict, reached, shown_by, verdict};
+use crate::oracle::{TruthLog, Verdict, newest_shown, reached, verdict};
 use crate::postgres::Postgres;
 use crate::proxy::Proxy;
 use crate::system::{Agent, Aggregator, HOST, System};
@@ -288,11 +288,7 @@ impl Fleet {
         for (number, follower) in self.followers.iter().enumerate() {
             let what = format!("browser {number} shows the newest states");
             eventually_within(CONVERGENCE, &what, async || {
-                let shown = shown_by(follower);
-                let last = |(project, shown): (&String, &Vec<u64>)| {
-                    shown.last().map(|n| (project.clone(), *n))
-                };
-                reached(&goal, &shown.iter().filter_map(last).collect())
+                reached(&goal, &newest_shown(follower))
             })
             .await;
         }

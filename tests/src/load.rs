@@ -8,23 +8,19 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinHandle;
 
-use crate::oracle::TruthLog;
+use crate::oracle::{Pulse, TruthLog};
 use crate::writer::{Manner, Project};
 
 /// How often, over all files.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate(pub u32);
 
-/// A sleeping thread looks this often whether it is woken in time,
-const PULSE: Duration = Duration::from_millis(10);
-/// and when it is later than this, so is an agent: what a promise of 250 ms leaves.
-const LATE: Duration = Duration::from_millis(50);
-
 /// A running writer; stops when dropped.
 #[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
     task: Option<JoinHandle<u64>>,
+    _pulse: Pulse,
 }
 
 impl Load {
@@ -32,15 +28,12 @@ impl Load {
     #[must_use]
     pub fn start(truth: Arc<TruthLog>, projects: Arc<Vec<Project>>, rate: Rate, seed: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (told, watched) = (Arc::clone(&stop), Arc::clone(&truth));
-        tokio::task::spawn_blocking({
-            let stop = Arc::clone(&stop);
-            move || pulse(&watched, &stop)
-        });
+        let (told, pulse) = (Arc::clone(&stop), Pulse::start(&truth));
         let task = tokio::task::spawn_blocking(move || write(&truth, &projects, rate, seed, &told));
         Self {
             stop,
             task: Some(task),
+            _pulse: pulse,
         }
     }
 
@@ -58,21 +51,6 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Notes when the machine lets nobody run.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "sleeping is what is measured, on a thread of its own"
-)]
-fn pulse(truth: &TruthLog, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        let began = Instant::now();
-        std::thread::sleep(PULSE);
-        if began.elapsed() > PULSE + LATE {
-            truth.machine_stood_still(began);
-        }
     }
 }
 

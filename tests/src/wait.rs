@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 pub const DEADLINE: Duration = Duration::from_secs(45);
 
 /// Between two looks. A look is an HTTP call or a query on this machine.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 
 /// Looks until `probe` gives `Ok`, and returns that.
 ///

@@ -2,14 +2,15 @@
 //! room in it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use protocol::{AgentId, Event};
 use uuid::Uuid;
 
 use super::now_ms;
 use super::queue::Item;
-use super::store::{Store, StoreError};
+use super::refusals::{self, Refusals};
+use super::store::{Refused, Store, StoreError};
 use crate::change::Known;
 
 /// What is done with it; one may fail while another works, as on a full disk.
@@ -40,8 +41,10 @@ pub(super) struct Inner {
     pub(super) refused: bool,
     /// Events that the broker has, and that could not be dropped yet.
     pub(super) acknowledged: Vec<i64>,
-    /// Events in the transaction that is open.
-    open: usize,
+    /// Events in the transaction that is open, each as it is noted when that fails.
+    open: Vec<(PathBuf, Refused)>,
+    /// States that are not in it.
+    pub(super) refusals: Refusals,
     /// What the watching thread takes as written is not.
     pub(super) undone: bool,
 }
@@ -63,7 +66,8 @@ impl Inner {
             failing: BTreeSet::new(),
             refused: false,
             acknowledged: Vec::new(),
-            open: 0,
+            open: Vec::new(),
+            refusals: Refusals::default(),
             undone: false,
         }
     }
@@ -79,6 +83,17 @@ impl Inner {
         let mut items = items.into_iter();
         let written = items.try_for_each(|item| self.write(item, agent, together));
         let written = written.and(self.commit());
+        for item in items {
+            if let Item::Event {
+                event,
+                path,
+                grown: None,
+                ..
+            } = item
+            {
+                self.refuse(&path, refusals::of(&event));
+            }
+        }
         // The watching thread takes as written what is not, and reads everything again.
         self.undone |= written.is_err();
         written
@@ -102,7 +117,11 @@ impl Inner {
                 event.boot = self.boot;
                 event.seq = self.next_seq;
                 self.next_seq += 1;
-                self.record(&mut event, &path, &known, grown.as_deref(), together)?;
+                let recorded = self.record(&mut event, &path, &known, grown.as_deref(), together);
+                if recorded.is_err() && grown.is_none() {
+                    self.refuse(&path, refusals::of(&event));
+                }
+                recorded?;
                 tracing::debug!(
                     path = %path.display(),
                     event.kind = ?event.kind,
@@ -127,7 +146,7 @@ impl Inner {
         self.drop_acknowledged()?;
         let at_limit = self.store()?.is_at_limit()?;
         let alone = !together || at_limit || self.disk_full || !self.failing.is_empty();
-        if alone || self.open >= IN_ONE_TRANSACTION {
+        if alone || self.open.len() >= IN_ONE_TRANSACTION {
             self.commit()?;
         }
         if !alone {
@@ -136,19 +155,35 @@ impl Inner {
         if at_limit && !self.coalesced {
             self.make_room()?;
         }
+        // Each event of a growing file tells all before it: nothing of it is missing.
+        let before = self
+            .refusals
+            .before(path, event)
+            .filter(|_| grown.is_none());
+        event.gap |= before == Some(true);
+        let settles = before.is_some();
         let coalesce = at_limit || self.disk_full;
-        let id = match self.store()?.record(event, path, known, grown, coalesce) {
+        let recorded = self
+            .store()?
+            .record(event, path, known, grown, coalesce, settles);
+        let id = match recorded {
             // Once more, now that there may be room.
             Err(error) if error.is_full() && !coalesce => {
                 self.commit()?;
                 self.disk_full = !matches!(error, StoreError::Limit(_));
                 self.make_room()?;
-                self.store()?.record(event, path, known, grown, true)
+                self.store()?
+                    .record(event, path, known, grown, true, settles)
             }
             result => result,
         }?;
         self.disk_full = false;
-        self.open += usize::from(self.store()?.is_open());
+        if settles {
+            self.refusals.told(path);
+        }
+        if self.store()?.is_open() {
+            self.open.push((path.to_owned(), refusals::of(event)));
+        }
         self.last_id = self.last_id.max(id);
         if self.coalesced && self.store()?.is_half_empty()? {
             self.coalesced = false;
@@ -158,11 +193,29 @@ impl Inner {
 
     /// Commits what is open.
     fn commit(&mut self) -> Result<(), StoreError> {
-        self.open = 0;
-        match &mut self.store {
-            Some(store) => store.commit(),
+        let open = std::mem::take(&mut self.open);
+        let Some(store) = &mut self.store else {
             // It was damaged, and everything is read again.
-            None => Ok(()),
+            return Ok(());
+        };
+        let committed = store.commit();
+        if committed.is_err() {
+            for (path, state) in open {
+                self.refuse(&path, state);
+            }
+        }
+        committed
+    }
+
+    /// Notes that a state is not in it, over a kill too where there is room for that.
+    fn refuse(&mut self, path: &Path, state: Refused) {
+        let Some(now) = self.refusals.note(path, state) else {
+            return;
+        };
+        if let Some(store) = &self.store
+            && let Err(error) = store.save_refused(path, now)
+        {
+            tracing::debug!(path = %path.display(), %error, "failed to keep that a state was refused");
         }
     }
 
@@ -182,6 +235,8 @@ impl Inner {
         tracing::warn!("the outbox is full: only the newest state of each file is kept");
         self.overflowed = true;
         self.coalesced = true;
+        // What the broker has does not give way.
+        self.drop_acknowledged()?;
         let store = self.store()?;
         store.checkpoint()?;
         store.coalesce_all()?;

@@ -8,6 +8,7 @@ mod coalesce;
 mod error;
 mod files;
 mod fresh;
+mod gaps;
 mod grown;
 mod open;
 mod room;
@@ -26,6 +27,8 @@ use crate::change::Known;
 use coalesce::Older;
 pub(crate) use error::StoreError;
 use fresh::Fresh;
+use gaps::Gaps;
+pub(crate) use gaps::Refused;
 use room::Room;
 pub(crate) use row::Row;
 use row::{checksum, insert};
@@ -36,6 +39,7 @@ pub(crate) struct Store {
     db: Connection,
     room: Room,
     fresh: Fresh,
+    gaps: Gaps,
     /// A transaction for many events is open.
     begun_many: bool,
     /// Events that wait.
@@ -67,11 +71,13 @@ impl Store {
             shortened: opened.shortened,
             room: Room::new(max_bytes),
             fresh: Fresh::default(),
+            gaps: Gaps::default(),
             begun_many: false,
             events: 0,
             bytes: 0,
         };
         store.count()?;
+        store.gaps = Gaps::load(&store.db)?;
         store.begin_ids_after(last_id)?;
         let boot = store.begin_boot(boot)?;
         Ok((store, boot))
@@ -160,7 +166,8 @@ impl Store {
 
     /// Writes an event and what is now known of its file, both or none.
     /// `coalesce`: the file's older events give way to this one. Returns the
-    /// event's id. `grown`: how far a growing file was read.
+    /// event's id. `grown`: how far a growing file was read. `settles`: it
+    /// tells what was refused of the file before.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -171,12 +178,14 @@ impl Store {
         known: &Known,
         grown: Option<&str>,
         coalesce: bool,
+        settles: bool,
     ) -> Result<i64, StoreError> {
         // A transaction of its own where none is open.
         let tx = self.db.savepoint()?;
         let (mut dropped, mut dropped_bytes) = (0, 0);
+        let mut older = Older::default();
         if coalesce {
-            let older = Older::of_file(&tx, path)?;
+            older = Older::of_file(&tx, path)?;
             event.recreated |= older.boundary && event.kind == EventKind::Content;
             (dropped, dropped_bytes) = older.delete(&tx, i64::MAX)?;
         }
@@ -192,7 +201,14 @@ impl Store {
         if let Some(saved) = grown {
             grown::put(&tx, path, saved)?;
         }
+        let marked = dropped > 0 && gaps::mark(&tx, path, older.ids(), id)?;
+        if settles {
+            gaps::forget_refused(&tx, path)?;
+        }
         tx.commit()?;
+        if marked {
+            self.gaps.dropped(older.ids(), id);
+        }
         self.events = (self.events + 1).saturating_sub(dropped);
         self.bytes = (self.bytes + row.payload.len() as u64).saturating_sub(dropped_bytes);
         if dropped > 0 {
@@ -234,7 +250,7 @@ impl Store {
     /// See [`StoreError`].
     pub(crate) fn coalesce_all(&mut self) -> Result<(), StoreError> {
         self.fresh.forget();
-        coalesce::all(&mut self.db)?;
+        coalesce::all(&mut self.db, &mut self.gaps)?;
         self.count()
     }
 
@@ -249,6 +265,7 @@ impl Store {
         bytes: usize,
     ) -> Result<Vec<Row>, StoreError> {
         if let Some(rows) = self.fresh.after(after, max, bytes) {
+            self.gaps.gave(rows.last().map_or(0, |row| row.id));
             return Ok(rows);
         }
         let rows = self.read(after, max, bytes)?;
@@ -257,6 +274,7 @@ impl Store {
             self.fresh
                 .begin_after(rows.last().map_or(after, |row| row.id));
         }
+        self.gaps.gave(rows.last().map_or(0, |row| row.id));
         Ok(rows)
     }
 
@@ -284,7 +302,7 @@ impl Store {
                 )));
             }
             size += row.payload.len();
-            loaded.push(row);
+            loaded.push(self.gaps.told(row)?);
             if size >= bytes {
                 break;
             }
@@ -308,9 +326,13 @@ impl Store {
                     events += 1;
                     bytes += size.unsigned_abs();
                 }
+                if self.gaps.is_marked(*id) {
+                    gaps::forget_told(&tx, *id)?;
+                }
             }
         }
         tx.commit()?;
+        self.gaps.acknowledged(ids);
         self.events = self.events.saturating_sub(events);
         self.bytes = self.bytes.saturating_sub(bytes);
         Ok(())

@@ -73,6 +73,13 @@ fn say(outbox: &Outbox, path: &str, kind: EventKind, text: &str) {
     outbox.record(event, Path::new(path), &known, None).unwrap();
 }
 
+/// As a disk that fails: what is written to the table is refused.
+fn rename_table(dir: &Path, from: &str, to: &str) {
+    let other = rusqlite::Connection::open(dir.join("outbox.db")).unwrap();
+    let sql = format!("ALTER TABLE {from} RENAME TO {to}");
+    other.execute(&sql, []).unwrap();
+}
+
 fn waiting(outbox: &Outbox) -> Vec<Event> {
     let rows = outbox.load(0, usize::MAX, usize::MAX).unwrap();
     rows.iter()
@@ -306,5 +313,6 @@ fn an_outbox_of_a_newer_agent_is_left_alone() {
     assert!(result.unwrap_err().to_string().contains("version 99"));
 }
 
+mod gaps;
 mod limit;
 mod queued;

@@ -2,6 +2,7 @@
 
 mod contents;
 mod custom;
+mod damage;
 mod finding;
 mod foundry;
 mod growing;
@@ -49,6 +50,17 @@ impl Half {
         prune: Prune,
         max_depth: usize,
     ) -> Self {
+        Self::start_setup(state, roots, producers, prune, max_depth, true)
+    }
+
+    fn start_setup(
+        state: &Path,
+        roots: &[&Path],
+        producers: Producers,
+        prune: Prune,
+        max_depth: usize,
+        walks_anew: bool,
+    ) -> Self {
         let (mailbox, inbox) = mailbox();
         let board = Arc::new(Board::default());
         let max = 64 * 1024 * 1024;
@@ -72,6 +84,7 @@ impl Half {
             tool_texts: false,
             logs: Logs::off(),
             walks_new: true,
+            walks_anew,
         };
         let (to_outbox, to_board) = (Arc::clone(&outbox), Arc::clone(&board));
         let mut watching = start(setup, mailbox.clone(), inbox, to_outbox, to_board).unwrap();

@@ -196,10 +196,17 @@ impl Track {
             self.saw_life(moment(event));
             return (Effect::Repeated, None);
         }
-        let superseded = self.interpret(event);
+        let over = self.current().filter(|build| build.has_ended());
+        let over = over.filter(|_| event.gap).map(|build| build.id.clone());
+        let mut superseded = self.interpret(event);
+        // Whose states they were is not known, but an end that was told before was the last one.
+        let misses = |build: &Build| event.gap && over.as_ref() != Some(&build.id);
+        if let Some(build) = superseded.as_mut().filter(|build| misses(build)) {
+            build.gap_at = Some(event.observed_at);
+        }
         if let Some(run) = &mut self.run {
             run.conditions.host_gone = None;
-            if event.gap && !run.build.has_ended() {
+            if misses(&run.build) {
                 run.build.gap_at = Some(event.observed_at);
             }
             if event.kind != EventKind::Removed {
@@ -224,7 +231,8 @@ impl Track {
         // A call that carries what the file says already tells nothing; the file itself always tells where it is.
         let said = self.files.get(&file) == Some(&now)
             || (event.session.is_some() && self.files.get(&event.file) == Some(&now));
-        let same = said && !event.recreated;
+        // After states that nobody saw, it came back to this one.
+        let same = said && !event.recreated && !event.gap;
         if self.files.len() < MAX_FILES || self.files.contains_key(&file) {
             self.files.insert(file, now);
         }

@@ -13,6 +13,8 @@ mod hub;
 mod incoming;
 mod join;
 mod logs;
+#[cfg(test)]
+mod ring_tests;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -127,6 +127,8 @@ impl From<Error> for CommitError {
         match error.code().map(SqlState::code) {
             // 21: one identity twice, 22: data exception, 23: integrity, 54: a limit (row, index entry, nesting).
             Some(code) if ["21", "22", "23", "54"].contains(&&code[..2]) => Self::Data(text),
+            // A trigger of somebody's raised it, as a rule because of one row; else that row would stop all others.
+            Some("P0001") => Self::Data(text),
             // Disk full; 58: errors of the system beneath, such as one of its disk.
             Some(code) if code == "53100" || code.starts_with("58") => Self::NoRoom(text),
             _ => Self::Lost(text),

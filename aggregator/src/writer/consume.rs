@@ -229,6 +229,12 @@ impl Leader {
                 Err(refusal) => dead.push(self.dead(message, refusal)),
             }
         }
+        if self.fail_point == FailPoint::NoDeadLetters && !dead.is_empty() {
+            return Err(Interrupt::Nats {
+                reason: "a message is no event, and nothing is set aside".to_owned(),
+                worked: true,
+            });
+        }
         self.name_hosts(&mut drafts).await?;
         for Refused { draft, reason } in self.settle(drafts, Vec::new()).await? {
             let index = draft.and_then(|draft| draft.message);

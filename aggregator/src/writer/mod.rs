@@ -78,7 +78,7 @@ pub(crate) struct WriterParts {
     pub fail_point: FailPoint,
 }
 
-/// For tests, from `PHASELINE_FAIL_POINT`: the process aborts at its Nth batch.
+/// For tests, from `PHASELINE_FAIL_POINT`: the process aborts at its Nth batch, or does without a protection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum FailPoint {
     /// None: the usual.
@@ -89,6 +89,9 @@ pub(crate) enum FailPoint {
     /// `ack_first:N`: acknowledged, then killed before the commit. What must
     /// never happen, so that a test can show what it would cost.
     AckFirst(u32),
+    /// `no_dead_letters`: a message that cannot become an event is kept in the
+    /// stream and tried again, to show what it would cost to set nothing aside.
+    NoDeadLetters,
 }
 
 impl FailPoint {
@@ -100,6 +103,9 @@ impl FailPoint {
     }
 
     fn read(text: &str) -> Option<Self> {
+        if text == "no_dead_letters" {
+            return Some(Self::NoDeadLetters);
+        }
         let (name, batch) = text.split_once(':')?;
         let batch = batch.parse().ok()?;
         match name {

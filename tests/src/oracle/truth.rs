@@ -2,16 +2,22 @@
 //! number, its hash, when it stood and when the next one began to replace it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use protocol::Document;
+use serde_json::Value;
 
 use crate::fixtures;
 use crate::writer::{self, Manner, PHASE, Project};
 
 /// A content that stood this long must be kept.
 pub const STOOD: Duration = Duration::from_millis(250);
+/// A sleeping thread looks this often whether it is woken in time,
+const PULSE: Duration = Duration::from_millis(10);
+/// and when it is later than this, so is an agent: what a promise of 250 ms leaves.
+const LATE: Duration = Duration::from_millis(50);
 
 /// One content of one file.
 #[derive(Debug, Clone)]
@@ -78,7 +84,15 @@ impl TruthLog {
     /// When it cannot be written, or `n` does not grow.
     pub fn write(&self, project: &Project, n: u64, manner: Manner) {
         let document = fixtures::numbered(&project.name(), n);
-        let text = serde_json::to_vec_pretty(&document).expect("JSON");
+        self.write_document(project, n, &document, manner);
+    }
+
+    /// The same with a document of the test's own, whose `count` is `n`.
+    ///
+    /// # Panics
+    /// When it cannot be written, or `n` does not grow.
+    pub fn write_document(&self, project: &Project, n: u64, document: &Value, manner: Manner) {
+        let text = serde_json::to_vec_pretty(document).expect("JSON");
         let parsed = Document::parse(&text, &["last_updated"]).expect("JSON");
         let token = project.token().to_string();
         let begun = Instant::now();
@@ -93,12 +107,22 @@ impl TruthLog {
         let file = files.entry(token).or_default();
         if let Some(before) = file.last_mut() {
             assert!(before.n < n, "numbers grow: {n} after {}", before.n);
-            before.replaced_at = Some(begun);
+            before.replaced_at.get_or_insert(begun);
         }
         file.push(written);
     }
 
-    /// The agent ends now, or is about to.
+    /// A project's file is about to be deleted: its content stands no longer.
+    pub fn ends(&self, project: &Project) {
+        let mut files = lock(&self.files);
+        let last = files.get_mut(&project.token().to_string());
+        if let Some(last) = last.and_then(|file| file.last_mut()) {
+            last.replaced_at.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// The agent ends now, or is about to; or its outbox has no room, its queue
+    /// overflows, or what held its events is lost: only last contents count.
     pub fn agent_ends(&self) {
         lock(&self.away).push(Away {
             from: Instant::now(),
@@ -106,7 +130,7 @@ impl TruthLog {
         });
     }
 
-    /// The agent watches again.
+    /// The agent watches again, and keeps what it sees.
     pub fn agent_watches(&self) {
         let now = Instant::now();
         for gap in lock(&self.away).iter_mut() {
@@ -115,7 +139,7 @@ impl TruthLog {
     }
 
     /// A thread that only sleeps woke up late: until now nobody ran.
-    pub(crate) fn machine_stood_still(&self, from: Instant) {
+    fn machine_stood_still(&self, from: Instant) {
         let until = Some(Instant::now());
         lock(&self.stalls).push(Away { from, until });
     }
@@ -155,6 +179,39 @@ impl TruthLog {
         all.extend(lock(&self.stalls).iter());
         all.sort_by_key(|away| away.from);
         all
+    }
+}
+
+/// Notes when the machine lets nobody run; until dropped.
+#[derive(Debug)]
+pub(crate) struct Pulse(Arc<AtomicBool>);
+
+impl Pulse {
+    pub(crate) fn start(truth: &Arc<TruthLog>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (truth, told) = (Arc::clone(truth), Arc::clone(&stop));
+        tokio::task::spawn_blocking(move || pulse(&truth, &told));
+        Self(stop)
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sleeping is what is measured, on a thread of its own"
+)]
+fn pulse(truth: &TruthLog, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        std::thread::sleep(PULSE);
+        if began.elapsed() > PULSE + LATE {
+            truth.machine_stood_still(began);
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Joins the truth log with what Postgres keeps and with what browsers saw.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
 use tokio_postgres::Client;
 
-use super::truth::{Away, Files, TruthLog};
+use super::truth::{Away, Files, TruthLog, Written};
 use crate::follower::Follower;
 use crate::postgres::Database;
 
@@ -42,6 +42,8 @@ pub struct Verdict {
     pub browsers: usize,
     /// Contents that are absent although they must be there.
     pub lost: Vec<String>,
+    /// Projects with contents that have no row, whether that was allowed or not.
+    pub unkept: BTreeSet<String>,
     /// Two rows for one written change.
     pub duplicate: Vec<String>,
     /// Committed or shown before something older.
@@ -66,12 +68,16 @@ impl Verdict {
         };
         let kept = verdict.rows_are_written_once_in_order(files, rows);
         for (project, file) in files {
+            let is_kept = |written: &Written| kept.contains_key(&(project.as_str(), written.n));
+            if !file.iter().all(is_kept) {
+                verdict.unkept.insert(project.clone());
+            }
             for written in file {
                 if !written.must_be_kept(away) {
                     continue;
                 }
                 verdict.promised += 1;
-                if !kept.contains_key(&(project.as_str(), written.n)) {
+                if !is_kept(written) {
                     let last = file.last().is_some_and(|last| last.n == written.n);
                     let what = if last { "the last content, " } else { "" };
                     let stood = written.replaced_at.map(|at| at - written.at);
@@ -248,21 +254,33 @@ impl Database {
     }
 }
 
-/// What this browser showed, by project: a build's id ends with `<token>-<run>`.
+/// What this browser showed, by project, one run after the other: a build's id ends with `<token>-<run>`.
 #[must_use]
 pub fn shown_by(follower: &Follower) -> Shown {
-    let token = |id: &str| {
-        let (rest, _) = id.rsplit_once('-')?;
-        Some(rest.rsplit_once('-')?.1.to_owned())
+    let place = |id: &str| {
+        let (rest, run) = id.rsplit_once('-')?;
+        Some((
+            rest.rsplit_once('-')?.1.to_owned(),
+            run.parse::<u32>().ok()?,
+        ))
     };
     follower.look(|seen| {
+        let of_build = |(id, counts): (&String, _)| (place(id).unwrap_or_default(), counts);
+        let runs: BTreeMap<(String, u32), &Vec<u64>> = seen.shown.iter().map(of_build).collect();
         let mut shown = Shown::new();
-        for (id, counts) in &seen.shown {
-            let of_project = shown.entry(token(id).unwrap_or_default()).or_default();
-            of_project.extend(counts);
+        for ((token, _), counts) in runs {
+            shown.entry(token).or_default().extend(counts);
         }
         shown
     })
+}
+
+/// The last number of each project that this browser showed.
+#[must_use]
+pub fn newest_shown(follower: &Follower) -> BTreeMap<String, u64> {
+    let shown = shown_by(follower).into_iter();
+    let last = |(project, shown): (String, Vec<u64>)| Some((project, *shown.last()?));
+    shown.filter_map(last).collect()
 }
 
 /// Whether everything up to these numbers is shown; `Err` says what is missing.

@@ -1,93 +1,11 @@
-//! Controls of the harness itself: the oracle must see a loss, a doubled row, a
+//! Controls of the harness itself: the checker must see a loss, a doubled row, a
 //! torn and a disordered state, and the reader of the stream each broken promise.
 
 use std::time::{Duration, Instant};
 
-use harness::db::{BuildRow, EventRow};
-use harness::fixtures;
-use harness::oracle::{Away, ContentRow, Files, STOOD, Shown, Truth, Verdict, Written, faults};
+use harness::oracle::{Away, ContentRow, Files, STOOD, Shown, Verdict, Written};
 use harness::seen::Seen;
-use harness::system::System;
 use serde_json::{Value, json};
-
-/// What a faultless run of three writes leaves, from a real one.
-async fn faultless() -> (Truth, Vec<EventRow>, Vec<BuildRow>) {
-    let system = System::start().await;
-    let project = system.project("truth");
-    for count in 1..=3 {
-        project.phase(&fixtures::numbered("truth", count));
-        let detail = format!("step {count}");
-        system
-            .build(&project, 1, |build| {
-                build.detail.as_deref() == Some(&detail)
-            })
-            .await;
-    }
-    let events = system.database.events().await.unwrap();
-    let builds = system.database.builds().await.unwrap();
-    (Truth::from(&project), events, builds)
-}
-
-#[tokio::test]
-async fn the_oracle_finds_every_kind_of_fault_and_none_where_there_is_none() {
-    let (truth, events, builds) = faultless().await;
-    let check = |events: &[EventRow], builds: &[BuildRow]| {
-        faults(std::slice::from_ref(&truth), events, builds)
-    };
-    assert_eq!(check(&events, &builds), Vec::<String>::new());
-
-    let lost = &events[..2];
-    assert!(
-        check(lost, &builds)[0].contains("the last row"),
-        "{:?}",
-        check(lost, &builds)
-    );
-
-    let mut doubled = events.clone();
-    doubled.push(EventRow {
-        id: 99,
-        ..events[2].clone()
-    });
-    let found = check(&doubled, &builds);
-    assert!(
-        found.iter().any(|fault| fault.contains("identity")),
-        "{found:?}"
-    );
-
-    let mut repeated = events.clone();
-    let identity = events[2]
-        .identity
-        .clone()
-        .map(|(agent, boot, seq)| (agent, boot, seq + 1));
-    repeated.push(EventRow {
-        id: 99,
-        identity,
-        ..events[2].clone()
-    });
-    let found = check(&repeated, &builds);
-    assert!(
-        found
-            .iter()
-            .any(|fault| fault.contains("repeats the state")),
-        "{found:?}"
-    );
-
-    let mut torn = events.clone();
-    torn[1].document = Some(json!({"count": 2, "progress_detail": "step"}));
-    assert!(check(&torn, &builds)[0].contains("never written"));
-
-    let mut disordered = events.clone();
-    disordered.swap(0, 1);
-    assert!(!check(&disordered, &builds).is_empty());
-
-    let mut stale = builds.clone();
-    stale[0]
-        .build
-        .fields
-        .insert("count".to_owned(), Value::from(2));
-    assert!(check(&events, &stale)[0].contains("shows"));
-    assert!(check(&events, &[])[0].contains("no build"));
-}
 
 /// Three contents of one file, each of which stood for a second; the last stands.
 fn truth_log(start: Instant) -> Files {

@@ -3,11 +3,12 @@
 use futures::StreamExt as _;
 use harness::api::Api;
 use harness::fixtures;
-use harness::oracle::{Truth, faults};
+use harness::oracle::{TruthLog, verdict};
 use harness::publisher::Publisher;
 use harness::stream::Client;
 use harness::system::{Aggregator, System};
 use harness::wait::{DEADLINE, check, eventually};
+use harness::writer::Manner;
 use protocol::Frame;
 use protocol::page::Readiness;
 
@@ -30,9 +31,9 @@ async fn one_leads_both_serve_and_the_other_takes_over_when_the_leader_is_killed
 
     let of_leader = Client::connect(&system.aggregators[0].base(), "").await;
     let of_follower = Client::connect(&system.aggregators[1].base(), "").await;
-    let project = system.project("replicated");
+    let (project, truth) = (system.project("replicated"), TruthLog::default());
     for count in 0..10 {
-        project.phase(&fixtures::numbered("replicated", count));
+        truth.write(&project, count, Manner::InPlace);
         let detail = format!("step {count}");
         for client in [&of_leader, &of_follower] {
             client
@@ -41,7 +42,7 @@ async fn one_leads_both_serve_and_the_other_takes_over_when_the_leader_is_killed
         }
     }
     system.aggregators[0].kill();
-    project.phase(&fixtures::numbered("replicated", 10));
+    truth.write(&project, 10, Manner::InPlace);
     of_follower
         .until_build("replicated", |told| told["detail"] == "step 10")
         .await;
@@ -62,17 +63,15 @@ async fn one_leads_both_serve_and_the_other_takes_over_when_the_leader_is_killed
     let resumed = Client::resume(&system.aggregators[0].base(), seen)
         .await
         .unwrap();
-    project.phase(&fixtures::numbered("replicated", 11));
+    truth.write(&project, 11, Manner::InPlace);
     for client in [&resumed, &of_follower] {
         client
             .until_build("replicated", |told| told["detail"] == "step 11")
             .await;
         client.assert_clean();
     }
-    let events = system.database.events().await.unwrap();
-    let builds = system.database.builds().await.unwrap();
-    let faults = faults(&[Truth::from(&project)], &events, &builds);
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let verdict = verdict(&truth, &system.database, &[]).await.unwrap();
+    verdict.assert_faultless("replicas");
 }
 
 #[tokio::test]
@@ -80,8 +79,8 @@ async fn a_frozen_leader_is_replaced_and_writes_nothing_when_it_wakes() {
     let mut system = System::start().await;
     let second = Aggregator::start(&system.nats, &system.database).await;
     system.aggregators.push(second);
-    let project = system.project("frozen");
-    project.phase(&fixtures::numbered("frozen", 0));
+    let (project, truth) = (system.project("frozen"), TruthLog::default());
+    truth.write(&project, 0, Manner::InPlace);
     let client = Client::connect(&system.aggregators[1].base(), "").await;
     client.until_build("frozen", |_| true).await;
     // Its connection to Postgres stays open and holds the lock: its session is ended for it,
@@ -96,13 +95,13 @@ async fn a_frozen_leader_is_replaced_and_writes_nothing_when_it_wakes() {
         .await
         .unwrap();
     assert!(ended >= 1);
-    project.phase(&fixtures::numbered("frozen", 1));
+    truth.write(&project, 1, Manner::InPlace);
     client
         .until_build("frozen", |told| told["detail"] == "step 1")
         .await;
     system.aggregators[0].process.thaw();
     for count in 2..6 {
-        project.phase(&fixtures::numbered("frozen", count));
+        truth.write(&project, count, Manner::InPlace);
         let detail = format!("step {count}");
         client
             .until_build("frozen", |told| told["detail"] == detail.as_str())
@@ -110,10 +109,8 @@ async fn a_frozen_leader_is_replaced_and_writes_nothing_when_it_wakes() {
     }
     system.aggregators[0].ready().await;
     client.assert_clean();
-    let events = system.database.events().await.unwrap();
-    let builds = system.database.builds().await.unwrap();
-    let faults = faults(&[Truth::from(&project)], &events, &builds);
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let verdict = verdict(&truth, &system.database, &[]).await.unwrap();
+    verdict.assert_faultless("replicas");
 }
 
 #[tokio::test]

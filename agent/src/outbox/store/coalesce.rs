@@ -1,5 +1,5 @@
 //! What gives way when the outbox is full: of each file only the newest event
-//! is kept. A removal among those that went is remembered by the one that stays.
+//! is kept. The one that stays remembers that others went, and a removal among them.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -8,12 +8,14 @@ use std::path::Path;
 use protocol::{Event, EventKind};
 use rusqlite::{Connection, Transaction, params};
 
+use super::gaps::{self, Gaps};
 use super::{Row, StoreError, checksum, path_bytes};
 
 /// Events that one transaction deletes; each touches a few pages.
 const DELETED_AT_ONCE: usize = 256;
 
 /// A file's events in the outbox.
+#[derive(Default)]
 pub(super) struct Older {
     rows: Vec<(i64, bool, i64)>,
     /// One of them is a removal, or a content after one.
@@ -31,6 +33,11 @@ impl Older {
             .collect::<Result<_, _>>()?;
         let boundary = rows.iter().any(|(_, boundary, _)| *boundary);
         Ok(Self { rows, boundary })
+    }
+
+    /// Their ids.
+    pub(super) fn ids(&self) -> impl Iterator<Item = i64> {
+        self.rows.iter().map(|(id, ..)| *id)
     }
 
     fn boundary_before(&self, newest: i64) -> bool {
@@ -78,21 +85,25 @@ fn mark_recreated(tx: &Transaction, id: i64) -> Result<(), StoreError> {
 
 /// Keeps the newest event of each file. In small transactions, so that the
 /// write-ahead file stays small too.
-pub(super) fn all(db: &mut Connection) -> Result<(), StoreError> {
+pub(super) fn all(db: &mut Connection, gaps: &mut Gaps) -> Result<(), StoreError> {
     let files: Vec<(Vec<u8>, i64)> = db
         .prepare("SELECT file, max(id) FROM event GROUP BY file HAVING count(*) > 1")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     for (file, newest) in files {
         let tx = db.transaction()?;
-        let older = Older::of_file(&tx, Path::new(OsStr::from_bytes(&file)))?;
+        let file = Path::new(OsStr::from_bytes(&file));
+        let older = Older::of_file(&tx, file)?;
         // First, so that nothing of it is forgotten in between.
         if older.boundary_before(newest) {
             mark_recreated(&tx, newest)?;
         }
+        let ids: Vec<i64> = older.ids().filter(|id| *id < newest).collect();
+        let marked = gaps::mark(&tx, file, ids.iter().copied(), newest)?;
         tx.commit()?;
-        let ids = older.rows.iter().map(|(id, ..)| *id);
-        let ids: Vec<i64> = ids.filter(|id| *id < newest).collect();
+        if marked {
+            gaps.dropped(ids.iter().copied(), newest);
+        }
         for some in ids.chunks(DELETED_AT_ONCE) {
             let tx = db.transaction()?;
             for id in some {

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::{StoreError, wal};
 
 /// Version of the tables, in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// "PHL" and the version, in SQLite's `application_id`: the version once more, so that a flipped bit is
 /// never taken for a newer agent.
 const APPLICATION: i64 = 0x5048_4c00;
@@ -30,7 +30,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Free pages (of 4 KiB) above which the file is rewritten smaller at the next start.
 const FREE_PAGES_MAX: i64 = 4_096;
 
-const SCHEMA: &str = include_str!("../schema.sql");
+/// What an outbox of version 1 has, and what came with version 2.
+const SCHEMA_1: &str = include_str!("../schema.sql");
+const SCHEMA_2: &str = include_str!("../schema_2.sql");
+const SCHEMA: &str = concat!(
+    include_str!("../schema.sql"),
+    include_str!("../schema_2.sql")
+);
 
 /// A database that can be believed.
 pub(super) struct Opened {
@@ -108,7 +114,11 @@ fn open_checked(path: &Path, writable: bool) -> Result<(Connection, bool), Store
     let begun = version == 0;
     match version {
         0 if application == 0 && schema(&db)?.is_empty() => begin(&db)?,
-        SCHEMA_VERSION if doubly => check(&db)?,
+        1 if doubly => {
+            check(&db, SCHEMA_1)?;
+            write_schema(&db, SCHEMA_2)?;
+        }
+        SCHEMA_VERSION if doubly => check(&db, SCHEMA)?,
         newer if doubly => return Err(StoreError::Newer(newer)),
         _ => {
             return Err(StoreError::Damaged(format!(
@@ -131,19 +141,28 @@ fn number(db: &Connection, pragma: &str) -> Result<i64, rusqlite::Error> {
 }
 
 fn begin(db: &Connection) -> Result<(), rusqlite::Error> {
-    let application = APPLICATION + SCHEMA_VERSION;
-    db.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};
-         PRAGMA application_id = {application}; COMMIT;"
-    ))?;
+    write_schema(db, SCHEMA)?;
     // So that without its write-ahead file it is still an outbox.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
+/// Makes these tables, and with them an outbox of the newest version.
+fn write_schema(db: &Connection, tables: &str) -> Result<(), rusqlite::Error> {
+    let application = APPLICATION + SCHEMA_VERSION;
+    let made = db.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {tables} PRAGMA user_version = {SCHEMA_VERSION};
+         PRAGMA application_id = {application}; COMMIT;"
+    ));
+    if made.is_err() && !db.is_autocommit() {
+        db.execute_batch("ROLLBACK")?;
+    }
+    made
+}
+
 /// Every table, index and page: a second for a full outbox, nothing for the usual empty one.
-fn check(db: &Connection) -> Result<(), StoreError> {
+fn check(db: &Connection, tables: &str) -> Result<(), StoreError> {
     let wanted = Connection::open_in_memory()?;
-    wanted.execute_batch(SCHEMA)?;
+    wanted.execute_batch(tables)?;
     if schema(db)? != schema(&wanted)? {
         return Err(StoreError::Damaged("its tables are not ours".to_owned()));
     }

@@ -100,13 +100,7 @@ fn what_cannot_be_written_is_told_and_then_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { outbox, inbox, .. } = open(dir.path(), OUTBOX);
     put(&outbox, "/first", EventKind::Content, "x");
-    // As a disk that fails: the table is gone for a while.
-    let rename = |from: &str, to: &str| {
-        let other = rusqlite::Connection::open(dir.path().join("outbox.db")).unwrap();
-        let sql = format!("ALTER TABLE {from} RENAME TO {to}");
-        other.execute(&sql, []).unwrap();
-    };
-    rename("file", "elsewhere");
+    rename_table(dir.path(), "file", "elsewhere");
     content(&outbox, "/second", "x");
     assert!(outbox.write().is_err());
     assert!(inbox.take(Flag::Anew), "the watching thread was told");
@@ -117,7 +111,7 @@ fn what_cannot_be_written_is_told_and_then_waited_for() {
         None,
     );
     assert!(refused.is_err(), "and is told at once from now on");
-    rename("elsewhere", "file");
+    rename_table(dir.path(), "elsewhere", "file");
     content(&outbox, "/second", "x");
     assert_eq!(waiting(&outbox).len(), 2, "written at once");
     outbox.may_queue();

@@ -263,6 +263,33 @@ fn states_that_nobody_saw_are_marked_on_the_build() {
 }
 
 #[test]
+fn states_that_nobody_saw_before_an_end_or_a_return_are_marked_too() {
+    let mut play = Play::new();
+    play.phase("Test", "4/7", "testing");
+    let mut again = play.content(
+        "current-phase.json",
+        &json!({"session_id":"weather","current_phase":"Test","phase_number":"4/7","status":"testing","test_iteration":0}),
+    );
+    again.gap = true;
+    let outcome = play.fold(again);
+    assert_eq!(outcome.effect, Effect::Folded, "others were in between");
+    assert!(play.build().gap_at.is_some());
+
+    let mut play = Play::new();
+    play.phase("Test", "4/7", "testing");
+    let mut end = play.content("current-phase.json", &json!({"status":"failed"}));
+    end.gap = true;
+    play.fold(end);
+    assert!(play.build().has_ended());
+    let told = play.build().gap_at;
+    assert!(told.is_some(), "the end came after others");
+    let mut after = play.content("feedback/build-feedback-1.json", &json!({"a": 1}));
+    after.gap = true;
+    play.fold(after);
+    assert_eq!(play.build().gap_at, told, "an end is an end");
+}
+
+#[test]
 fn links_are_web_addresses_only() {
     for (document, url) in [
         (

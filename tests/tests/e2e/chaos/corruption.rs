@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use harness::fixtures;
+use harness::oracle::Recorder;
 use harness::scale::scale;
-use harness::steady::{Steady, outcome};
+use harness::steady::Steady;
 use harness::system::{HOST, System};
 use harness::wait::{check, eventually};
 use harness::writer::Project;
@@ -65,6 +65,7 @@ async fn a_damaged_outbox_never_keeps_the_agent_from_starting_nor_hides_a_state(
     eprintln!("seed {seed}, {rounds} rounds");
     let mut rng = StdRng::seed_from_u64(seed);
     let mut system = System::start().await;
+    let recorder = Recorder::start(&system);
     let projects: Vec<Project> = (0..6).map(|n| system.project(&format!("p{n}"))).collect();
     let state = system.agents[0].state_dir();
     let (mut noticed, mut count) = (0, 0_u64);
@@ -72,30 +73,33 @@ async fn a_damaged_outbox_never_keeps_the_agent_from_starting_nor_hides_a_state(
     for round in 0..rounds {
         for project in &projects {
             count += 1;
-            project.phase(&fixtures::numbered(&project.name(), count));
+            recorder.step(project, count);
         }
         // The moment of the kill is the experiment.
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..150))).await;
+        recorder.truth.agent_ends();
         system.agents[0].kill();
         let done = damage(&state, &mut rng);
         count += 1;
-        projects[0].phase(&fixtures::numbered(&projects[0].name(), count));
+        recorder.step(&projects[0], count);
         let since = Instant::now();
         system.agents[0].restart();
         let before = noticed;
+        let newest = recorder.truth.newest();
         for project in &projects {
-            let last = project.written().pop().unwrap();
+            let last = newest[&project.token().to_string()];
             let api = system.api();
             let agent = &mut system.agents[0].process;
             eventually(&format!("round {round} after {done}"), async || {
                 let ended = agent.ended();
                 assert!(ended.is_none(), "{done}: {ended:?}\n{}", agent.tail());
                 let build = api.build(&project.build_id(HOST, 1)).await?;
-                let shown = build.fields.get("count").cloned();
-                check(shown.as_ref() == last.get("count"), || format!("{shown:?}"))
+                let shown = build.fields.get("count");
+                check(shown == Some(&last.into()), || format!("{shown:?}"))
             })
             .await;
         }
+        recorder.truth.agent_watches();
         slowest = slowest.max(since.elapsed());
         let said = system.agents[0].process.output();
         let words = [
@@ -119,12 +123,10 @@ async fn a_damaged_outbox_never_keeps_the_agent_from_starting_nor_hides_a_state(
     }
     assert!(noticed > 0, "some damage was noticed");
     assert!(set_aside(&state).len() <= 3 * 3, "only the newest are kept");
-    let outcome = outcome(&system, &projects).await;
-    eprintln!(
-        "{rounds} rounds, {noticed} noticed, slowest {:.1} s; {outcome}",
-        slowest.as_secs_f64()
-    );
-    assert!(outcome.faults.is_empty(), "{}", outcome.faults.join("\n"));
+    let slowest = slowest.as_secs_f64();
+    eprintln!("{rounds} rounds, {noticed} noticed, slowest {slowest:.1} s");
+    let verdict = recorder.verdict(&system, Instant::now()).await;
+    verdict.assert_faultless("outbox damaged");
     let builds = system.database.number("SELECT count(*) FROM build").await;
     assert_eq!(builds.unwrap(), 6, "no damage begins a run");
 }
@@ -153,27 +155,29 @@ async fn jetstream(system: &System) -> async_nats::jetstream::Context {
 #[tokio::test]
 async fn a_stream_deleted_under_load_is_told_and_every_state_is_sent_again() {
     let system = System::start().await;
-    let projects = projects(&system, 8);
-    let writer = Steady::start(&projects, 1_000);
+    let (projects, recorder) = (projects(&system, 8), Recorder::start(&system));
+    let writer = Steady::start(&recorder.truth, &projects, 1_000);
     system.build(&projects[7], 1, |_| true).await;
     let context = jetstream(&system).await;
     for _ in 0..scale(1, 5) {
+        // What it alone held is lost.
+        recorder.truth.agent_ends();
         context.delete_stream(subject::STREAM).await.unwrap();
         let told = alert(&system, "was gone and is made anew").await;
+        recorder.truth.agent_watches();
         eprintln!("stream deleted: told after {:.1} s", told.as_secs_f64());
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     writer.stop().await;
-    let outcome = outcome(&system, &projects).await;
-    eprintln!("stream deleted under load: {outcome}");
-    assert!(outcome.faults.is_empty(), "{}", outcome.faults.join("\n"));
+    let verdict = recorder.verdict(&system, Instant::now()).await;
+    verdict.assert_faultless("stream deleted under load");
 }
 
 #[tokio::test]
 async fn a_consumer_deleted_under_load_is_told_and_nothing_is_lost() {
     let system = System::start().await;
-    let projects = projects(&system, 8);
-    let writer = Steady::start(&projects, 1_000);
+    let (projects, recorder) = (projects(&system, 8), Recorder::start(&system));
+    let writer = Steady::start(&recorder.truth, &projects, 1_000);
     system.build(&projects[7], 1, |_| true).await;
     let stream = jetstream(&system).await.get_stream(subject::STREAM).await;
     let stream = stream.unwrap();
@@ -184,10 +188,8 @@ async fn a_consumer_deleted_under_load_is_told_and_nothing_is_lost() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     writer.stop().await;
-    let outcome = outcome(&system, &projects).await;
-    eprintln!("consumer deleted under load: {outcome}");
-    assert!(outcome.faults.is_empty(), "{}", outcome.faults.join("\n"));
-    assert_eq!(outcome.lost, 0);
+    let verdict = recorder.verdict(&system, Instant::now()).await;
+    verdict.assert_faultless("consumer deleted under load");
 }
 
 /// The state was acknowledged by a stream that is gone, and its file stays as
@@ -195,11 +197,11 @@ async fn a_consumer_deleted_under_load_is_told_and_nothing_is_lost() {
 #[tokio::test]
 async fn a_state_that_a_lost_stream_had_taken_is_sent_again_by_itself() {
     let mut system = System::start().await;
-    let project = system.project("quiet");
-    project.phase(&fixtures::numbered("quiet", 1));
+    let (project, recorder) = (system.project("quiet"), Recorder::start(&system));
+    recorder.step(&project, 1);
     system.build(&project, 1, |_| true).await;
     system.aggregators[0].kill();
-    project.phase(&fixtures::numbered("quiet", 2));
+    recorder.step(&project, 2);
     let context = jetstream(&system).await;
     eventually("the stream holds the state", async || {
         let stream = context.get_stream(subject::STREAM).await;
@@ -221,7 +223,6 @@ async fn a_state_that_a_lost_stream_had_taken_is_sent_again_by_itself() {
         since.elapsed().as_secs_f64()
     );
     alert(&system, "was gone and is made anew").await;
-    let outcome = outcome(&system, &[project]).await;
-    assert!(outcome.faults.is_empty(), "{}", outcome.faults.join("\n"));
-    assert_eq!(outcome.lost, 0);
+    let verdict = recorder.verdict(&system, since).await;
+    verdict.assert_faultless("a lost state");
 }

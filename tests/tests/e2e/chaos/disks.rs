@@ -1,12 +1,14 @@
 //! Disks run full and get room again.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use harness::disk::Disk;
+use harness::oracle::{Recorder, Verdict};
 use harness::scale::scale;
-use harness::steady::{Outcome, Steady, outcome};
+use harness::steady::Steady;
 use harness::system::{Agent, Aggregator, HOST, System};
 use harness::wait::{check, eventually, eventually_within, stays};
 use harness::writer::Project;
@@ -59,12 +61,39 @@ fn nothing_ended(system: &mut System) {
     }
 }
 
-fn report(what: &str, alarm: Duration, outcome: &Outcome) {
+fn report(what: &str, alarm: Duration, verdict: &Verdict) {
+    eprintln!("{what}: alarm after {:.1} s", alarm.as_secs_f64());
+    verdict.assert_faultless(what);
+}
+
+/// Projects whose builds say that states of them may be missing.
+async fn marked(system: &System, projects: &[Project]) -> Result<BTreeSet<String>, String> {
+    let builds = system.api().builds().await?;
+    let is_marked = |project: &&Project| {
+        let id = project.build_id(HOST, 1);
+        let build = builds.iter().find(|build| build.id == id);
+        build.is_some_and(|build| build.gap_at.is_some())
+    };
+    let marked = projects.iter().filter(is_marked);
+    Ok(marked.map(|project| project.token().to_string()).collect())
+}
+
+/// Projects of which a content has no row are those whose builds say so.
+async fn what_gave_way_is_marked(system: &System, projects: &[Project], verdict: &Verdict) {
+    eventually("each gap is marked, and no other build", async || {
+        let marked = marked(system, projects).await?;
+        let differ: Vec<_> = marked.symmetric_difference(&verdict.unkept).collect();
+        check(differ.is_empty(), || {
+            let missed = verdict.unkept.len();
+            format!("{differ:?} of {} marked and {missed} missed", marked.len())
+        })
+    })
+    .await;
     eprintln!(
-        "{what}: alarm after {:.1} s; {outcome}",
-        alarm.as_secs_f64()
+        "{} of {} builds are marked",
+        verdict.unkept.len(),
+        projects.len()
     );
-    assert!(outcome.faults.is_empty(), "{}", outcome.faults.join("\n"));
 }
 
 #[tokio::test]
@@ -83,10 +112,11 @@ async fn a_full_disk_of_the_outbox_is_told_waited_for_and_survived() {
         &[("PHASELINE_STATE_DIR", state.to_str().unwrap())],
     ));
     system.host_is(HOST, "up").await;
-    let projects = projects(&system, 4);
-    let writer = Steady::start(&projects, 300_000);
+    let (projects, recorder) = (projects(&system, 4), Recorder::start(&system));
+    let writer = Steady::start(&recorder.truth, &projects, 300_000);
     system.build(&projects[3], 1, |_| true).await;
 
+    recorder.truth.agent_ends();
     disk.fill();
     let alarm = host_says(&system, "full").await;
     stays(full_for(), "nothing ends", async || {
@@ -102,10 +132,16 @@ async fn a_full_disk_of_the_outbox_is_told_waited_for_and_survived() {
 
     writer.stop().await;
     disk.free();
-    let outcome = outcome(&system, &projects).await;
+    let verdict = recorder.verdict(&system, Instant::now()).await;
     nothing_ended(&mut system);
     host_is_well(&system).await;
-    report("disk of the outbox", alarm, &outcome);
+    report("disk of the outbox", alarm, &verdict);
+    let marked = marked(&system, &projects).await.unwrap();
+    assert!(
+        !marked.is_empty(),
+        "states were refused, and their builds say so"
+    );
+    assert!(marked.is_subset(&verdict.unkept), "{marked:?} {verdict:?}");
 }
 
 #[tokio::test]
@@ -144,8 +180,8 @@ async fn a_full_disk_of_nats_is_told_and_the_agents_keep_everything() {
     };
     let mut system = System::bare_with_nats_in(disk.path()).await;
     system.start_parts().await;
-    let projects = projects(&system, 8);
-    let writer = Steady::start(&projects, 1_000);
+    let (projects, recorder) = (projects(&system, 8), Recorder::start(&system));
+    let writer = Steady::start(&recorder.truth, &projects, 1_000);
     system.build(&projects[7], 1, |_| true).await;
 
     disk.fill();
@@ -160,10 +196,9 @@ async fn a_full_disk_of_nats_is_told_and_the_agents_keep_everything() {
     system.nats.kill().await;
     system.nats.up().await;
     writer.stop().await;
-    let outcome = outcome(&system, &projects).await;
+    let verdict = recorder.verdict(&system, Instant::now()).await;
     host_is_well(&system).await;
-    report("disk of nats-server", alarm, &outcome);
-    assert_eq!(outcome.lost, 0, "the outboxes had room");
+    report("disk of nats-server", alarm, &verdict);
 }
 
 #[tokio::test]
@@ -173,8 +208,8 @@ async fn a_full_disk_of_postgres_is_told_and_events_wait_in_the_stream() {
     };
     let mut system = System::bare_with_postgres_in(disk.path()).await;
     system.start_parts().await;
-    let projects = projects(&system, 8);
-    let writer = Steady::start(&projects, 20_000);
+    let (projects, recorder) = (projects(&system, 8), Recorder::start(&system));
+    let writer = Steady::start(&recorder.truth, &projects, 20_000);
     system.build(&projects[7], 1, |_| true).await;
 
     disk.fill();
@@ -203,9 +238,8 @@ async fn a_full_disk_of_postgres_is_told_and_events_wait_in_the_stream() {
         postgres.up().await;
     }
     writer.stop().await;
-    let outcome = outcome(&system, &projects).await;
-    report("disk of Postgres", alarm, &outcome);
-    assert_eq!(outcome.lost, 0, "the stream had room");
+    let verdict = recorder.verdict(&system, Instant::now()).await;
+    report("disk of Postgres", alarm, &verdict);
     let letters = "SELECT count(*) FROM dead_letter";
     assert_eq!(system.database.number(letters).await.unwrap(), 0);
     eventually_within(Duration::from_secs(30), "the alert is over", async || {
@@ -226,11 +260,8 @@ fn outbox_bytes(state: &Path) -> u64 {
         .sum()
 }
 
-#[tokio::test]
-async fn a_full_outbox_stays_within_its_limit_and_keeps_the_newest_states() {
-    const LIMIT: u64 = 8 << 20;
-    /// The write-ahead file's own limit, and one event.
-    const BESIDE: u64 = 18 << 20;
+/// An agent whose outbox may take 8 MiB.
+async fn system_with_a_small_outbox() -> System {
     let mut system = System::bare().await;
     let aggregator = Aggregator::start(&system.nats, &system.database).await;
     system.aggregators.push(aggregator);
@@ -241,30 +272,47 @@ async fn a_full_outbox_stays_within_its_limit_and_keeps_the_newest_states() {
         &[("PHASELINE_OUTBOX_MAX", "8MiB")],
     ));
     system.host_is(HOST, "up").await;
-    let state = system.agents[0].state_dir();
+    system
+}
+
+/// Each project's newest number is at least this: all of them together were several times the limit.
+fn all_wrote(recorder: &Recorder, projects: usize, rounds: u64) -> bool {
+    let newest = recorder.truth.newest();
+    newest.values().filter(|n| **n >= rounds).count() >= projects
+}
+
+#[tokio::test]
+async fn a_full_outbox_stays_within_its_limit_and_keeps_the_newest_states() {
+    const LIMIT: u64 = 8 << 20;
+    /// The write-ahead file's own limit, and one event.
+    const BESIDE: u64 = 18 << 20;
+    let mut system = system_with_a_small_outbox().await;
+    let (state, recorder) = (system.agents[0].state_dir(), Recorder::start(&system));
     // More files than fit even once: their newest states are read when there is room.
     let projects = projects(&system, 40);
+    let quiet = system.project("quiet");
     system.nats.kill().await;
-    let writer = Steady::start(&projects, 250_000);
+    recorder.step(&quiet, 1);
+    recorder.truth.agent_ends();
+    let writer = Steady::start(&recorder.truth, &projects, 250_000);
     let mut largest = 0;
-    // Each so often that all of them together are several times the limit.
     let rounds = scale(5, 100);
-    while projects
-        .iter()
-        .any(|project| project.written().len() < rounds)
-    {
+    while !all_wrote(&recorder, projects.len(), rounds) {
         largest = largest.max(outbox_bytes(&state));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     writer.stop().await;
     nothing_ended(&mut system);
     system.nats.up().await;
-    let outcome = outcome(&system, &projects).await;
-    report("limit of the outbox", Duration::ZERO, &outcome);
+    let verdict = recorder.verdict(&system, Instant::now()).await;
+    report("limit of the outbox", Duration::ZERO, &verdict);
     eprintln!("{largest} bytes at most, {LIMIT} allowed and {BESIDE} beside");
     assert!(largest > LIMIT / 2, "it was filled");
     assert!(largest <= LIMIT + BESIDE, "{largest}");
-    assert!(outcome.lost > 0, "not everything fitted");
+    assert!(!verdict.unkept.is_empty(), "not everything fitted");
+    what_gave_way_is_marked(&system, &projects, &verdict).await;
+    let quiet = system.build(&quiet, 1, |_| true).await;
+    assert_eq!(quiet.gap_at, None, "of it nothing gave way");
     let api = system.api();
     eventually("the overflow shows on the host", async || {
         let host = api.host(HOST).await?;
@@ -272,4 +320,38 @@ async fn a_full_outbox_stays_within_its_limit_and_keeps_the_newest_states() {
         check(overflowed, || format!("{host:?}"))
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_gave_way_in_a_full_outbox_is_marked_also_when_the_agent_is_killed_then() {
+    let mut system = system_with_a_small_outbox().await;
+    let recorder = Recorder::start(&system);
+    let all = projects(&system, 44);
+    let quiet: Vec<Project> = (0..4)
+        .map(|n| system.project(&format!("quiet{n}")))
+        .collect();
+    system.nats.kill().await;
+    for project in &quiet {
+        recorder.step(project, 1);
+    }
+    recorder.truth.agent_ends();
+    let writer = Steady::start(&recorder.truth, &all, 250_000);
+    for rounds in [3, 5] {
+        while !all_wrote(&recorder, all.len(), rounds) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        system.agents[0].kill();
+        system.agents[0].restart();
+    }
+    writer.stop().await;
+    system.nats.up().await;
+    let verdict = recorder.verdict(&system, Instant::now()).await;
+    report("limit of the outbox and a kill", Duration::ZERO, &verdict);
+    let watched: Vec<Project> = Arc::into_inner(all)
+        .unwrap()
+        .into_iter()
+        .chain(quiet)
+        .collect();
+    assert!(!verdict.unkept.is_empty(), "not everything fitted");
+    what_gave_way_is_marked(&system, &watched, &verdict).await;
 }

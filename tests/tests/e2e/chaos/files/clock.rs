@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
+use harness::oracle::Recorder;
 use harness::scratch;
 use harness::system::{Agent, System};
 use harness::writer::{PHASE, Project};
 use protocol::BuildState;
 
-use super::{Verdict, step};
+use super::step;
 
 const SHIM: &str = r#"
 #define _GNU_SOURCE
@@ -83,27 +84,26 @@ async fn a_clock_that_is_set_back_an_hour_loses_nothing() {
     let agent = Agent::start_with("set-back", watch.clone().into(), &system.nats, &settings);
     system.agents.push(agent);
     system.host_is("set-back", "up").await;
-    let project = Project::create(watch.join("p"));
+    let (project, recorder) = (Project::create(watch.join("p")), Recorder::start(&system));
     let id = project.build_id("set-back", 1);
-    let begun = Instant::now();
-    step(&project, 1);
+    recorder.step(&project, 1);
     shows(&system, &id, 1).await;
     set_clock(-3_600);
-    step(&project, 2);
+    recorder.step(&project, 2);
     shows(&system, &id, 2).await;
     // An agent that begins an hour before its last one.
     for (count, clock) in [(3, -3_600), (4, -7_200), (5, 3_600), (6, 0)] {
         set_clock(clock);
         system.agents[1].restart();
-        step(&project, count);
+        recorder.step(&project, count);
         shows(&system, &id, count).await;
         system.host_is("set-back", "up").await;
     }
     let events = system.database.events().await.unwrap();
     let late = events.iter().filter(|event| event.late).count();
     assert_eq!(late, 0, "nothing is taken for old");
-    let verdict = Verdict::of(&system, "clock set back", &[project], begun).await;
-    verdict.assert_faultless();
+    let verdict = recorder.verdict(&system, Instant::now()).await;
+    verdict.assert_faultless("clock set back");
 }
 
 #[tokio::test]

@@ -1,17 +1,18 @@
 //! The kernel's limits: the queue of events, watches, instances. Each is said, and nothing stays unseen.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use harness::fixtures;
+use harness::oracle::Recorder;
 use harness::scale::scale;
 use harness::scratch;
 use harness::system::{Agent, HOST, System};
 use harness::wait::{check, eventually};
-use harness::writer::Project;
+use harness::writer::{Manner, Project};
 use protocol::RootState;
 
-use super::{Verdict, step, until_shown};
+use super::{step, until_shown};
 
 /// `fs.inotify.max_queued_events`, or its default.
 fn queue() -> u64 {
@@ -26,15 +27,22 @@ async fn an_overflow_of_the_event_queue_keeps_the_last_states_and_marks_the_gap(
     let projects: Vec<Project> = (0..FILES)
         .map(|n| system.project(&format!("p{n}")))
         .collect();
-    projects.iter().for_each(|project| step(project, 1));
+    let recorder = Recorder::start(&system);
+    projects
+        .iter()
+        .for_each(|project| recorder.step(project, 1));
     until_shown(&system, 1, FILES, Duration::from_secs(40)).await;
     let pid = system.agents[0].process.pid();
     // Nobody takes events out of the queue while the agent is frozen. Each rewrite is at least two.
+    recorder.truth.agent_ends();
     system.agents[0].process.freeze();
     let rewrites = scale(queue() / 2, 10_000.max(queue() / 2)) / FILES as u64 + 2;
+    let truth = Arc::clone(&recorder.truth);
     let rewriting = tokio::task::spawn_blocking(move || {
         for count in 2..=rewrites {
-            projects.iter().for_each(|project| step(project, count));
+            for project in &projects {
+                truth.write(project, count, Manner::InPlace);
+            }
         }
         projects
     });
@@ -42,25 +50,24 @@ async fn an_overflow_of_the_event_queue_keeps_the_last_states_and_marks_the_gap(
     // After the queue is full, a new project and a whole new tree go unseen.
     for place in ["new", "a/tree/of/its/own"] {
         let project = system.project(place);
-        project.phase(&fixtures::numbered(&project.name(), rewrites));
+        recorder.step(&project, rewrites);
         projects.push(project);
     }
     system.agents[0].process.thaw();
     let thawed = Instant::now();
     until_shown(&system, rewrites, FILES + 2, Duration::from_secs(40)).await;
     let name = format!("{} rewrites while frozen", rewrites * FILES as u64);
-    Verdict::of(&system, &name, &projects, thawed)
-        .await
-        .assert_faultless();
+    let verdict = recorder.verdict(&system, thawed).await;
+    verdict.assert_faultless(&name);
+    recorder.truth.agent_watches();
     assert_eq!(system.agents[0].process.pid(), pid, "the same process");
     // And all that was found is watched from now on.
-    projects
-        .iter()
-        .for_each(|project| step(project, rewrites + 1));
-    until_shown(&system, rewrites + 1, FILES + 2, Duration::from_secs(40)).await;
-    Verdict::of(&system, "and afterwards", &projects, thawed)
-        .await
-        .assert_faultless();
+    let written = Instant::now();
+    for project in &projects {
+        recorder.step(project, rewrites + 1);
+    }
+    let verdict = recorder.verdict(&system, written).await;
+    verdict.assert_faultless("and afterwards");
     let builds = system.api().builds().await.unwrap();
     let marked = |name: &str| {
         builds
@@ -99,14 +106,13 @@ async fn sees_all_and_says(host: &'static str, limit: &str, value: u32, setting:
         },
     )
     .await;
-    projects.iter().for_each(|project| step(project, 1));
+    let recorder = Recorder::start(&system);
     for count in 1..=2 {
-        projects.iter().for_each(|project| step(project, count));
-        let written = Instant::now();
-        until_shown(&system, count, projects.len(), Duration::from_secs(60)).await;
-        Verdict::of(&system, host, &projects, written)
-            .await
-            .assert_faultless();
+        projects
+            .iter()
+            .for_each(|project| recorder.step(project, count));
+        let verdict = recorder.verdict(&system, Instant::now()).await;
+        verdict.assert_faultless(host);
     }
 }
 

@@ -9,70 +9,12 @@ mod roots;
 mod trees;
 mod writing;
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use harness::fixtures;
-use harness::oracle::{Truth, faults};
 use harness::system::System;
 use harness::wait::{check, eventually_within};
 use harness::writer::Project;
-
-/// What the oracle found.
-#[derive(Debug)]
-struct Verdict {
-    lost: usize,
-    duplicate: usize,
-    disorder: usize,
-    torn: usize,
-    seconds: f64,
-    faults: Vec<String>,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "lost {} / duplicate {} / out of order {} / torn {} / converged in {:.1} s",
-            self.lost, self.duplicate, self.disorder, self.torn, self.seconds
-        )
-    }
-}
-
-impl Verdict {
-    /// Holds what was written against the database, and prints the counts.
-    async fn of(system: &System, name: &str, projects: &[Project], since: Instant) -> Self {
-        let seconds = since.elapsed().as_secs_f64();
-        let events = system.database.events().await.unwrap();
-        let builds = system.database.builds().await.unwrap();
-        let truths: Vec<Truth> = projects.iter().map(Truth::from).collect();
-        let faults = faults(&truths, &events, &builds);
-        let with = |words: &[&str]| {
-            let named = |fault: &&String| words.iter().any(|word| fault.contains(word));
-            faults.iter().filter(named).count()
-        };
-        let verdict = Self {
-            // Each lost project has one of these.
-            lost: with(&["the last row says"]),
-            duplicate: with(&["repeats the"]),
-            disorder: with(&[" after "]),
-            torn: with(&["was never written"]),
-            seconds,
-            faults,
-        };
-        eprintln!(
-            "{name}: {} files, {} rows: {verdict}",
-            projects.len(),
-            events.len()
-        );
-        verdict
-    }
-
-    fn assert_faultless(&self) {
-        let shown: Vec<&str> = self.faults.iter().take(20).map(String::as_str).collect();
-        assert!(shown.is_empty(), "{self}\n{}", shown.join("\n"));
-    }
-}
 
 /// How many builds show this step.
 async fn showing(system: &System, step: u64) -> Result<i64, String> {
@@ -80,7 +22,7 @@ async fn showing(system: &System, step: u64) -> Result<i64, String> {
     system.database.number(&query).await
 }
 
-/// Waits until so many builds show this step, or the time is over: then the oracle says what is missing.
+/// Waits until so many builds show this step, or the time is over: then the recorder says what is missing.
 async fn until_shown(system: &System, step: u64, count: usize, at_most: Duration) {
     let wanted = i64::try_from(count).unwrap();
     let start = Instant::now();
@@ -93,7 +35,7 @@ async fn until_shown(system: &System, step: u64, count: usize, at_most: Duration
     .await;
 }
 
-/// Writes the phase file of a project with this count.
+/// Writes the phase file of a project with this count, where nobody records.
 fn step(project: &Project, count: u64) {
     project.phase(&fixtures::numbered(&project.name(), count));
 }

@@ -3,13 +3,14 @@
 use std::process::Command;
 use std::time::Instant;
 
+use harness::oracle::Recorder;
 use harness::scratch;
 use harness::system::{Agent, HOST, System};
 use harness::wait::{check, eventually};
 use harness::writer::Project;
 use protocol::Host;
 
-use super::{Verdict, step};
+use super::step;
 
 /// Waits until a host's reason contains these words.
 async fn says(system: &System, name: &str, words: &str) -> Host {
@@ -80,7 +81,8 @@ async fn a_second_agent_of_a_name_has_builds_of_its_own_and_both_hosts_say_so() 
 async fn a_copied_state_directory_is_said_under_one_name_and_harmless_under_two() {
     let mut system = System::start().await;
     let (mine, copied) = (system.project("mine"), scratch::directory("copied"));
-    step(&mine, 1);
+    let recorder = Recorder::start(&system);
+    recorder.step(&mine, 1);
     shows(&system, &mine.build_id(HOST, 1), 1).await;
     system.agents[0].process.stop().await;
     let copy = scratch::directory("state").join("copy");
@@ -96,20 +98,19 @@ async fn a_copied_state_directory_is_said_under_one_name_and_harmless_under_two(
     // Under another name: two hosts, each with its builds.
     let state = copy.to_str().unwrap().to_owned();
     let settings = [("PHASELINE_STATE_DIR", state.as_str())];
-    let begun = Instant::now();
     let other = Agent::start_with("copy", copied.clone().into(), &system.nats, &settings);
     system.agents.push(other);
     system.host_is("copy", "up").await;
     let theirs = Project::create(copied.join("theirs"));
     for count in 2..=3 {
-        step(&mine, count);
-        step(&theirs, count);
+        recorder.step(&mine, count);
+        recorder.step(&theirs, count);
         shows(&system, &mine.build_id(HOST, 1), count).await;
         shows(&system, &theirs.build_id("copy", 1), count).await;
     }
     system.agents[1].process.stop().await;
-    let verdict = Verdict::of(&system, "a copied state directory", &[mine, theirs], begun).await;
-    verdict.assert_faultless();
+    let verdict = recorder.verdict(&system, Instant::now()).await;
+    verdict.assert_faultless("a copied state directory");
     // Under the same name they are one to us, and the page says so.
     let twin = Agent::start_with(HOST, copied.into(), &system.nats, &settings);
     system.agents.push(twin);

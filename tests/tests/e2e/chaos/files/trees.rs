@@ -2,17 +2,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use harness::fixtures;
+use harness::oracle::{Recorder, TruthLog, Verdict};
 use harness::scale::{chosen, scale};
 use harness::scratch;
 use harness::system::{Agent, Aggregator, HOST, System};
 use harness::wait::{check, eventually};
-use harness::writer::{DIRECTORY, Manner, PHASE, Project};
+use harness::writer::{DIRECTORY, Manner, Project};
 use rand::RngExt as _;
-
-use super::{Verdict, step, until_shown};
 
 /// A new directory is watched, but what was in it before its watch is not looked for: what the control switches off.
 const NO_WALK: (&str, &str) = ("PHASELINE_FAIL_POINT", "no_walk_of_new");
@@ -35,32 +35,52 @@ async fn system_with(settings: &[(&'static str, &str)]) -> System {
     system
 }
 
-/// Trees made at full speed, and what the oracle says of them.
-async fn made(
-    settings: &[(&'static str, &str)],
-    count: usize,
-    patience: Duration,
-) -> (System, Vec<Project>, Verdict) {
+/// A snapshot for browsers has no more builds.
+const MAX_SHOWN: usize = 1_000;
+
+fn recorder(system: &System, builds: usize) -> Recorder {
+    if builds > MAX_SHOWN {
+        Recorder::without_browsers()
+    } else {
+        Recorder::start(system)
+    }
+}
+
+/// Trees made at full speed, and what was recorded of them.
+struct Made {
+    system: System,
+    recorder: Recorder,
+    projects: Vec<Project>,
+    verdict: Verdict,
+}
+
+async fn made(settings: &[(&'static str, &str)], count: usize, patience: Duration) -> Made {
     let system = system_with(settings).await;
     let watch = system.watch.clone();
+    let recorder = recorder(&system, count);
+    let truth = Arc::clone(&recorder.truth);
     let made = Instant::now();
     let making = move || -> Vec<Project> {
         let tree = |number: usize| {
             let dir = watch.join(format!("group-{}/project-{number}", number % 17));
             let project = Project::create(dir);
             let manner = [Manner::InPlace, Manner::Atomic][number % 2];
-            let document = fixtures::numbered(&project.name(), 1);
-            project.write(PHASE, &document, manner);
+            truth.write(&project, 1, manner);
             project
         };
         (0..count).map(tree).collect()
     };
     let projects = tokio::task::spawn_blocking(making).await.unwrap();
     let written = Instant::now();
-    until_shown(&system, 1, count, patience).await;
-    let name = format!("{count} trees in {:.1} s", (written - made).as_secs_f64());
-    let verdict = Verdict::of(&system, &name, &projects, written).await;
-    (system, projects, verdict)
+    let verdict = recorder.verdict_within(&system, written, patience).await;
+    let seconds = (written - made).as_secs_f64();
+    eprintln!("{count} trees in {seconds:.1} s: {verdict}");
+    Made {
+        system,
+        recorder,
+        projects,
+        verdict,
+    }
 }
 
 #[tokio::test]
@@ -68,19 +88,25 @@ async fn trees_made_at_full_speed_are_all_found_and_watched() {
     let count = trees();
     let patience =
         Duration::from_secs(30) + Duration::from_millis(20) * u32::try_from(count).unwrap();
-    let (system, projects, verdict) = made(&[], count, patience).await;
-    verdict.assert_faultless();
+    let Made {
+        system,
+        recorder,
+        projects,
+        verdict,
+    } = made(&[], count, patience).await;
+    verdict.assert_faultless("trees");
     // They are watched, not only found.
-    let projects = tokio::task::spawn_blocking(move || {
-        projects.iter().for_each(|project| step(project, 2));
-        projects
+    let truth = Arc::clone(&recorder.truth);
+    let writing = tokio::task::spawn_blocking(move || {
+        for project in &projects {
+            truth.write(project, 2, Manner::InPlace);
+        }
     });
-    let projects = projects.await.unwrap();
-    let written = Instant::now();
-    until_shown(&system, 2, count, patience).await;
-    Verdict::of(&system, "a second state in each", &projects, written)
-        .await
-        .assert_faultless();
+    writing.await.unwrap();
+    let verdict = recorder
+        .verdict_within(&system, Instant::now(), patience)
+        .await;
+    verdict.assert_faultless("a second state in each tree");
     let rows = system
         .database
         .number("SELECT count(*) FROM event")
@@ -94,11 +120,11 @@ async fn trees_made_at_full_speed_are_all_found_and_watched() {
 }
 
 /// Deletes and makes each tree again and again, with and without a pause.
-fn churn(dirs: &[std::path::PathBuf], rounds: u64) -> Vec<Project> {
+fn churn(truth: &TruthLog, dirs: &[std::path::PathBuf], rounds: u64) -> Vec<Project> {
     std::thread::scope(|scope| {
         let churning: Vec<_> = dirs
             .iter()
-            .map(|dir| scope.spawn(|| churn_one(dir, rounds)))
+            .map(|dir| scope.spawn(|| churn_one(truth, dir, rounds)))
             .collect();
         churning
             .into_iter()
@@ -111,16 +137,17 @@ fn churn(dirs: &[std::path::PathBuf], rounds: u64) -> Vec<Project> {
     clippy::disallowed_methods,
     reason = "a user's pace, on a thread of its own"
 )]
-fn churn_one(dir: &Path, rounds: u64) -> Project {
+fn churn_one(truth: &TruthLog, dir: &Path, rounds: u64) -> Project {
     let project = Project::unmade(dir.to_owned());
     for round in 1..=rounds {
         if round > 1 {
+            truth.ends(&project);
             fs::remove_dir_all(dir).unwrap();
         }
         std::thread::sleep(Duration::from_micros(rand::rng().random_range(0..3_000)));
         fs::create_dir_all(dir.join("deep").join("er")).unwrap();
         fs::create_dir_all(dir.join(DIRECTORY)).unwrap();
-        step(&project, round);
+        truth.write(&project, round, Manner::InPlace);
         std::thread::sleep(Duration::from_micros(rand::rng().random_range(0..3_000)));
     }
     project
@@ -133,28 +160,38 @@ async fn churned(settings: &[(&'static str, &str)], rounds: u64, patience: Durat
     let dirs: Vec<_> = (0..TREES)
         .map(|n| system.watch.join(format!("a/b/tree-{n}")))
         .collect();
-    let projects = tokio::task::spawn_blocking(move || churn(&dirs, rounds))
+    // Each time a tree is made anew is another build.
+    let recorder = recorder(&system, TREES * usize::try_from(rounds).unwrap());
+    let truth = Arc::clone(&recorder.truth);
+    let projects = tokio::task::spawn_blocking(move || churn(&truth, &dirs, rounds))
         .await
         .unwrap();
-    until_shown(&system, rounds, TREES, patience).await;
-    let last = rounds + 1;
-    projects.iter().for_each(|project| step(project, last));
-    let written = Instant::now();
-    until_shown(&system, last, TREES, patience).await;
-    let name = format!("{TREES} trees made {rounds} times");
-    Verdict::of(&system, &name, &projects, written).await
+    let found = recorder
+        .verdict_within(&system, Instant::now(), patience)
+        .await;
+    eprintln!("{TREES} trees made {rounds} times: {found}");
+    for project in &projects {
+        recorder.step(project, rounds + 1);
+    }
+    recorder
+        .verdict_within(&system, Instant::now(), patience)
+        .await
 }
 
 #[tokio::test]
 async fn trees_that_are_deleted_and_made_again_are_found_and_watched_each_time() {
     let verdict = churned(&[], scale(125, 1_000), Duration::from_secs(40)).await;
-    verdict.assert_faultless();
+    verdict.assert_faultless("trees made again and again");
 }
 
 #[tokio::test]
 async fn control_without_walks_of_new_directories_trees_are_lost() {
-    let (_system, _, verdict) = made(&[NO_WALK], 100, Duration::from_secs(4)).await;
-    assert!(verdict.lost > 0, "the walks would not be needed: {verdict}");
+    let made = made(&[NO_WALK], 100, Duration::from_secs(4)).await;
+    let verdict = made.verdict;
+    assert!(
+        !verdict.lost.is_empty(),
+        "the walks would not be needed: {verdict}"
+    );
 }
 
 #[tokio::test]

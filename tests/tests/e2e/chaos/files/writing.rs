@@ -1,28 +1,23 @@
 //! Whatever the manner of writing, the newest state comes and no torn one.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use harness::fixtures;
-use harness::oracle::{Truth, faults};
+use harness::oracle::{Recorder, TruthLog};
 use harness::scale::scale;
 use harness::system::{HOST, System};
 use harness::wait::{check, eventually};
 use harness::writer::{Manner, PHASE, Project};
 use protocol::BuildState;
 
-use super::{Verdict, until_shown};
-
-/// Waits until the newest write of a project is committed, then asks the oracle.
-async fn assert_nothing_torn(system: &System, project: &Project) {
-    let last = project.written().last().cloned().unwrap();
-    let fields = last.as_object().unwrap().clone();
-    system
-        .build(project, 1, |build| build.fields == fields)
-        .await;
+/// Nothing that was never written is a row, and no pause of a writer was reported as damage.
+async fn assert_nothing_torn(system: &System, recorder: &Recorder, since: Instant, test: &str) {
+    let verdict = recorder.verdict(system, since).await;
+    verdict.assert_faultless(test);
+    let breaches = recorder.breaches();
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
     let events = system.database.events().await.unwrap();
-    let builds = system.database.builds().await.unwrap();
-    let faults = faults(&[Truth::from(project)], &events, &builds);
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
     let unreadable = events
         .iter()
         .filter(|event| event.kind == "unreadable")
@@ -31,11 +26,10 @@ async fn assert_nothing_torn(system: &System, project: &Project) {
 }
 
 /// Writes in place, in pieces with pauses of a few milliseconds between them.
-fn in_pieces(project: &Project, writes: u64) {
+fn in_pieces(truth: &TruthLog, project: &Project, writes: u64) {
     for count in 1..=writes {
         let pause = Duration::from_millis(count % 7);
-        let document = fixtures::numbered(&project.name(), count);
-        project.write(PHASE, &document, Manner::Pieces(pause));
+        truth.write(project, count, Manner::Pieces(pause));
     }
 }
 
@@ -43,51 +37,39 @@ fn in_pieces(project: &Project, writes: u64) {
 async fn writes_in_place_with_pauses_inside_show_no_torn_state() {
     const WRITERS: u64 = 8;
     let system = System::start().await;
-    let client = system.client().await;
+    let recorder = Recorder::start(&system);
     let writes = scale(400, 10_000) / WRITERS;
     let projects: Vec<Project> = (0..WRITERS)
         .map(|n| system.project(&format!("slow-{n}")))
         .collect();
+    let truth = Arc::clone(&recorder.truth);
     let writing = tokio::task::spawn_blocking(move || {
         std::thread::scope(|scope| {
             for project in &projects {
-                scope.spawn(|| in_pieces(project, writes));
+                scope.spawn(|| in_pieces(&truth, project, writes));
             }
         });
-        projects
     });
-    let projects = writing.await.unwrap();
-    let written = Instant::now();
-    let count = projects.len();
-    until_shown(&system, writes, count, Duration::from_secs(40)).await;
+    writing.await.unwrap();
     let name = format!("{} writes in pieces", writes * WRITERS);
-    Verdict::of(&system, &name, &projects, written)
-        .await
-        .assert_faultless();
-    for project in &projects {
-        assert_nothing_torn(&system, project).await;
-        let last = format!("step {writes}");
-        client
-            .until_build(&project.name(), |told| told["detail"] == last.as_str())
-            .await;
-    }
-    client.assert_clean();
+    assert_nothing_torn(&system, &recorder, Instant::now(), &name).await;
 }
 
 #[tokio::test]
 async fn every_manner_of_writing_in_turn_ends_in_the_newest_state() {
     let system = System::start().await;
-    let project = system.project("mixed");
+    let (project, recorder) = (system.project("mixed"), Recorder::start(&system));
     let manners = Manner::ALL.into_iter().cycle().take(300);
-    let project = tokio::task::spawn_blocking(move || {
-        for (count, manner) in (0..).zip(manners) {
-            project.write(PHASE, &fixtures::numbered("mixed", count), manner);
+    let truth = Arc::clone(&recorder.truth);
+    tokio::task::spawn_blocking(move || {
+        for (count, manner) in (1..).zip(manners) {
+            truth.write(&project, count, manner);
         }
-        project
     })
     .await
     .unwrap();
-    assert_nothing_torn(&system, &project).await;
+    let name = "every manner of writing";
+    assert_nothing_torn(&system, &recorder, Instant::now(), name).await;
 }
 
 #[tokio::test]

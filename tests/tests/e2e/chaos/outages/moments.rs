@@ -3,29 +3,27 @@
 use std::time::Duration;
 
 use harness::fixtures;
-use harness::oracle::{Truth, faults};
+use harness::oracle::{TruthLog, verdict};
 use harness::proxy::{Network, Proxy};
 use harness::stream::Client;
 use harness::system::{Agent, Aggregator, HOST, System};
 use harness::wait::{check, eventually, stays};
-use harness::writer::Project;
+use harness::writer::{Manner, Project};
 
-async fn assert_faultless(system: &System, project: &Project) {
-    let events = system.database.events().await.unwrap();
-    let builds = system.database.builds().await.unwrap();
-    let faults = faults(&[Truth::from(project)], &events, &builds);
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+async fn assert_faultless(system: &System, truth: &TruthLog, test: &str) {
+    let verdict = verdict(truth, &system.database, &[]).await.unwrap();
+    verdict.assert_faultless(test);
 }
 
 #[tokio::test]
 async fn an_aggregator_that_was_down_catches_up_with_every_change() {
     let mut system = System::start().await;
-    let project = system.project("catch-up");
-    project.phase(&fixtures::numbered("catch-up", 0));
+    let (project, truth) = (system.project("catch-up"), TruthLog::default());
+    truth.write(&project, 0, Manner::InPlace);
     system.build(&project, 1, |_| true).await;
     system.aggregators[0].kill();
     for count in 1..=5 {
-        project.phase(&fixtures::numbered("catch-up", count));
+        truth.write(&project, count, Manner::InPlace);
         // Each change reaches the stream before the next: seen by the message count of the broker.
         wait_for_messages(&system, count).await;
     }
@@ -36,7 +34,7 @@ async fn an_aggregator_that_was_down_catches_up_with_every_change() {
         })
         .await;
     assert_eq!(system.database.events().await.unwrap().len(), 6);
-    assert_faultless(&system, &project).await;
+    assert_faultless(&system, &truth, "aggregator down").await;
 }
 
 async fn wait_for_messages(system: &System, count: u64) {
@@ -55,8 +53,8 @@ async fn wait_for_messages(system: &System, count: u64) {
 #[tokio::test]
 async fn an_agent_keeps_what_changes_while_the_broker_is_away_and_sends_it_in_order() {
     let mut system = System::start().await;
-    let project = system.project("kept");
-    project.phase(&fixtures::numbered("kept", 0));
+    let (project, truth) = (system.project("kept"), TruthLog::default());
+    truth.write(&project, 0, Manner::InPlace);
     system.build(&project, 1, |_| true).await;
     system.nats.kill().await;
     let api = system.api();
@@ -66,7 +64,7 @@ async fn an_agent_keeps_what_changes_while_the_broker_is_away_and_sends_it_in_or
     })
     .await;
     for count in 1..=3 {
-        project.phase(&fixtures::numbered("kept", count));
+        truth.write(&project, count, Manner::InPlace);
         // Longer than the agent coalesces, so that each is an event of its own.
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
@@ -83,7 +81,7 @@ async fn an_agent_keeps_what_changes_while_the_broker_is_away_and_sends_it_in_or
         4,
         "every change was kept"
     );
-    assert_faultless(&system, &project).await;
+    assert_faultless(&system, &truth, "broker away").await;
 }
 
 #[tokio::test]
@@ -112,12 +110,12 @@ async fn an_agent_that_starts_without_a_broker_delivers_later() {
 #[tokio::test]
 async fn with_postgres_away_the_last_state_stays_visible_and_events_wait() {
     let mut system = System::start_with_own_postgres().await;
-    let project = system.project("waits");
-    project.phase(&fixtures::numbered("waits", 0));
+    let (project, truth) = (system.project("waits"), TruthLog::default());
+    truth.write(&project, 0, Manner::InPlace);
     let client = system.client().await;
     client.until_build("waits", |_| true).await;
     system.postgres.as_mut().unwrap().kill().await;
-    project.phase(&fixtures::numbered("waits", 1));
+    truth.write(&project, 1, Manner::InPlace);
     let api = system.api();
     eventually("the loss of Postgres shows", async || {
         let answer = api.get("/readyz").await?;
@@ -149,15 +147,15 @@ async fn with_postgres_away_the_last_state_stays_visible_and_events_wait() {
         .until_build("waits", |told| told["detail"] == "step 1")
         .await;
     client.assert_clean();
-    assert_faultless(&system, &project).await;
+    assert_faultless(&system, &truth, "Postgres away").await;
 }
 
 #[tokio::test]
 async fn a_restarted_broker_that_forgot_nothing_causes_no_doubles() {
     let mut system = System::start().await;
-    let project = system.project("forgets");
+    let (project, truth) = (system.project("forgets"), TruthLog::default());
     for count in 0..6 {
-        project.phase(&fixtures::numbered("forgets", count));
+        truth.write(&project, count, Manner::InPlace);
         // The duplicate window does not survive this; the key in Postgres does.
         system.nats.kill().await;
         system.nats.up().await;
@@ -169,7 +167,7 @@ async fn a_restarted_broker_that_forgot_nothing_causes_no_doubles() {
             .await;
     }
     assert_eq!(system.database.events().await.unwrap().len(), 6);
-    assert_faultless(&system, &project).await;
+    assert_faultless(&system, &truth, "broker restarted").await;
 }
 
 #[tokio::test]
@@ -236,21 +234,21 @@ async fn a_stalled_network_between_agent_and_broker_is_survived() {
         &system.nats,
         &[("PHASELINE_NATS_URL", &url)],
     ));
-    let project = Project::create(watch.join("one"));
-    project.phase(&fixtures::numbered("one", 1));
+    let (project, truth) = (Project::create(watch.join("one")), TruthLog::default());
+    truth.write(&project, 1, Manner::InPlace);
     let id = project.build_id("far", 1);
     system.build_by_id(&id, |_| true).await;
     cable.set(Network::Stalled);
-    project.phase(&fixtures::numbered("one", 2));
+    truth.write(&project, 2, Manner::InPlace);
     tokio::time::sleep(Duration::from_millis(300)).await;
     cable.set(Network::Cut);
-    project.phase(&fixtures::numbered("one", 3));
+    truth.write(&project, 3, Manner::InPlace);
     tokio::time::sleep(Duration::from_millis(300)).await;
     cable.set(Network::Up);
     system
         .build_by_id(&id, |build| build.detail.as_deref() == Some("step 3"))
         .await;
-    assert_faultless(&system, &project).await;
+    assert_faultless(&system, &truth, "stalled network").await;
 }
 
 #[tokio::test]
