@@ -25,6 +25,7 @@ mod ingest_agent;
 mod ingest_order;
 mod ingest_runner;
 mod limits;
+mod log_flood;
 mod log_kills;
 mod log_lines;
 mod moments;
