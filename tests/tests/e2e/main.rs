@@ -29,6 +29,7 @@ mod log_flood;
 mod log_kills;
 mod log_lines;
 mod moments;
+mod moments_many;
 mod oracle;
 mod pages;
 mod presence;
