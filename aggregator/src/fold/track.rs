@@ -45,6 +45,9 @@ pub struct Track {
     /// Context Foundry's files that are of one build or wait for the next.
     #[serde(default, skip_serializing_if = "Parts::is_empty")]
     pub(super) parts: Parts,
+    /// What Claude Code's hooks told of a workflow of ADW.
+    #[serde(default, skip_serializing_if = "adw::Hooks::is_empty")]
+    pub(super) hooks: adw::Hooks,
     pub(super) run: Option<Run>,
 }
 
@@ -81,6 +84,7 @@ impl Track {
             files: BTreeMap::new(),
             silences: Silences::default(),
             parts: Parts::default(),
+            hooks: adw::Hooks::default(),
             run: None,
         }
     }
@@ -297,8 +301,12 @@ impl Track {
     }
 
     fn unreadable(&mut self, event: &Event, why: &str) -> Option<Build> {
-        let of_foundry = self.producer == context_foundry::PRODUCER;
-        if !of_foundry || context_foundry::unreadable_begins(event) {
+        let begins = match self.producer.as_str() {
+            context_foundry::PRODUCER => context_foundry::unreadable_begins(event),
+            adw::PRODUCER => !adw::is_hook_file(&event.file),
+            _ => true,
+        };
+        if begins {
             self.ensure_run(event);
         }
         let run = self.run.as_mut()?;

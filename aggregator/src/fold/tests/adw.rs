@@ -3,6 +3,7 @@
 
 mod calls;
 mod contents;
+mod hooks;
 mod phase_log;
 
 use protocol::{BuildState, EventKind, PhaseState, Timestamp};
