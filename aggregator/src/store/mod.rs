@@ -29,7 +29,7 @@ use tokio_postgres::{Config, NoTls};
 
 pub(crate) use dead_letter::DeadMessage;
 pub(crate) use filter::Filter;
-pub(crate) use fold_state::{LoadedTrack, SessionTrack, TrackKey};
+pub(crate) use fold_state::{Beside, LoadedTrack, SessionTrack, TrackKey};
 pub(crate) use history::{Moves, StoredRun};
 pub(crate) use hourly::Base;
 pub(crate) use logs::BuildLines;

@@ -18,6 +18,7 @@ mod chaos;
 mod costs;
 mod file_to_page;
 mod foundry;
+mod foundry_sessions;
 mod history;
 mod hostile;
 mod ingest;
