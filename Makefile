@@ -18,7 +18,7 @@ up: setup-run ## Run everything on this machine and print the address (WATCH=dir
 	cargo build --release --locked -p phaseline-standalone
 	exec $(TARGET)/release/phaseline up --watch "$(WATCH)" $(if $(LISTEN),--listen "$(LISTEN)")
 
-demo: ## Play two fake builds into the running system (SPEED=2; NATS= and PASSWORD_FILE= for one elsewhere)
+demo: ## Play three fake builds into the running system (SPEED=2; NATS= and PASSWORD_FILE= for one elsewhere)
 	cargo build --release --locked -p phaseline-standalone
 	exec $(TARGET)/release/phaseline demo $(if $(SPEED),--speed "$(SPEED)") \
 	  $(if $(NATS),--nats-url "$(NATS)" --nats-user agent --nats-password-file "$(PASSWORD_FILE)")

@@ -275,6 +275,11 @@ impl Spec {
         }
     }
 
+    /// Whether its path says of which build it is.
+    pub(crate) fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
     /// The working tree that the file is in, absolute.
     pub(crate) fn tree(&self) -> PathBuf {
         let within: PathBuf = self.file.components().take(self.source.tree).collect();

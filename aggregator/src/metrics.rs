@@ -57,7 +57,7 @@ pub struct WriterMetrics {
     pub events: Family<Kind, Counter>,
     /// Log lines taken from their stream, redelivered ones too.
     pub log_lines: Counter,
-    /// Facts of the timer by kind: `silent`, `alive`, `host_gone`, `host_back`, `root_missing`, `root_back`, `joins`, `joined`.
+    /// Facts of the timer by kind: `silent`, `alive`, `host_gone`, `host_back`, `root_missing`, `root_back`, `joins`, `joins_session`, `joined`.
     pub timer_facts: Family<Kind, Counter>,
     /// Messages set aside, by kind: `undecodable`, `wrong_subject`, `refused`.
     pub dead_letters: Family<Kind, Counter>,

@@ -40,7 +40,7 @@ pub struct EventPage {
 pub struct StoredEvent {
     /// Position in the order of commits.
     pub id: i64,
-    /// `content`, `removed`, `unreadable` from agents; `silent`, `alive`, `host_gone`, `host_back`, `root_missing`, `root_back`, `joins`, `joined` from the aggregator itself.
+    /// `content`, `removed`, `unreadable` from agents; `silent`, `alive`, `host_gone`, `host_back`, `root_missing`, `root_back`, `joins`, `joins_session`, `joined` from the aggregator itself.
     pub kind: String,
     /// The file, relative to the project; null for the aggregator's own.
     pub file: Option<String>,

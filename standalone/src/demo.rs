@@ -1,7 +1,9 @@
 //! `phaseline demo`: two agents with host names of their own watch temporary
-//! directories in which two fake builds write their phase files, so that a
-//! newcomer sees a running system do something within seconds.
+//! directories in which three fake builds write their files, so that a
+//! newcomer sees a running system do something within seconds, and each panel of it filled.
 
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -22,7 +24,7 @@ use crate::settings::{BadSetting, state_dir};
 
 /// A broker on the same machine or in the same network answers in milliseconds.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// The last state of both builds is delivered, and the agents say good-bye.
+/// The last state of all builds is delivered, and the agents say good-bye.
 const END_GRACE: Duration = Duration::from_secs(3);
 
 /// Flags and variables of `phaseline demo`.
@@ -99,7 +101,7 @@ impl DemoArgs {
     }
 }
 
-/// Plays both builds, saying on `out` what happens, and cleans up.
+/// Plays all builds, saying on `out` what happens, and cleans up.
 ///
 /// # Errors
 /// When no running system is found or reached, or files cannot be written.
@@ -109,10 +111,11 @@ pub async fn run(args: DemoArgs, mut out: impl Write, stop: CancellationToken) -
     let stage = Stage::set_up()?;
     let agents_stop = CancellationToken::new();
     let plays = plays();
+    let hosts: BTreeSet<&str> = plays.iter().map(|play| play.host).collect();
     let agents = futures::future::try_join_all(
-        plays
-            .iter()
-            .map(|play| run_agent(play, &stage, &nats, agents_stop.clone())),
+        hosts
+            .into_iter()
+            .map(|host| run_agent(host, &stage, &nats, agents_stop.clone())),
     );
     let show = async {
         if let Some(page) = &page {
@@ -153,23 +156,21 @@ impl Stage {
         create_private_dir(&dir)?;
         let stage = Self { dir };
         for play in plays() {
-            let producer_dir = stage.producer_dir(&play);
-            std::fs::create_dir_all(&producer_dir)
-                .with_context(|| format!("failed to create {}", producer_dir.display()))?;
+            create_dir(&stage.project(&play))?;
         }
         Ok(stage)
     }
 
-    fn root(&self, play: &Play) -> PathBuf {
-        self.dir.join(play.host).join("projects")
+    fn root(&self, host: &str) -> PathBuf {
+        self.dir.join(host).join("projects")
     }
 
-    fn producer_dir(&self, play: &Play) -> PathBuf {
-        self.root(play).join(play.project).join(".context-foundry")
+    fn project(&self, play: &Play) -> PathBuf {
+        self.root(play.host).join(play.project)
     }
 
-    fn agent_dir(&self, play: &Play) -> PathBuf {
-        self.dir.join(play.host).join("agent")
+    fn agent_dir(&self, host: &str) -> PathBuf {
+        self.dir.join(host).join("agent")
     }
 }
 
@@ -182,31 +183,38 @@ impl Drop for Stage {
 }
 
 async fn run_agent(
-    play: &Play,
+    host: &str,
     stage: &Stage,
     nats: &agent::NatsTarget,
     stop: CancellationToken,
 ) -> Result<()> {
-    let config = agent::Config::new(
-        play.host,
-        vec![stage.root(play)],
-        nats.clone(),
-        stage.agent_dir(play),
-    );
+    let config = agent::Config {
+        // They are made up: nobody's texts are among them.
+        texts: agent::Texts::All,
+        ..agent::Config::new(
+            host,
+            vec![stage.root(host)],
+            nats.clone(),
+            stage.agent_dir(host),
+        )
+    };
     let (ready, _) = oneshot::channel();
     agent::run(config, ready, stop)
         .await
-        .with_context(|| format!("failed to run the agent {}", play.host))
+        .with_context(|| format!("failed to run the agent {host}"))
 }
 
-/// Both builds at once, in the order of their times.
+/// All builds at once, in the order of their times.
 async fn show(plays: &[Play], stage: &Stage, speed: f64, out: &mut impl Write) -> Result<()> {
     let begin = Instant::now();
     let started = Timestamp::from_system_time(SystemTime::now());
     for (at, play, step) in timetable(plays) {
         tokio::time::sleep_until(begin + at.div_f64(speed)).await;
-        let text = step.text(started, Timestamp::from_system_time(SystemTime::now()));
-        write_in_place(&stage.producer_dir(play).join(step.file), &text)?;
+        let (text, is_more) = step.text(started, Timestamp::from_system_time(SystemTime::now()));
+        write(&stage.project(play).join(&step.file), &text, is_more)?;
+        if step.line.is_empty() {
+            continue;
+        }
         let seconds = begin.elapsed().as_secs();
         writeln!(
             out,
@@ -214,7 +222,7 @@ async fn show(plays: &[Play], stage: &Stage, speed: f64, out: &mut impl Write) -
             play.host, play.project, step.line
         )?;
     }
-    writeln!(out, "both builds have ended; the temporary files go now")?;
+    writeln!(out, "all builds have ended; the temporary files go now")?;
     tokio::time::sleep(END_GRACE).await;
     Ok(())
 }
@@ -233,9 +241,22 @@ fn timetable(plays: &[Play]) -> Vec<(Duration, &Play, &Step)> {
     table
 }
 
-/// As the shell's `cat > file` does it: the same file, emptied and filled again.
-fn write_in_place(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))
+fn create_dir(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).with_context(|| format!("failed to create {}", path.display()))
+}
+
+/// As the shell's `cat > file` does it: the same file, emptied and filled again; or as `cat >> file`.
+fn write(path: &Path, text: &str, is_more: bool) -> Result<()> {
+    create_dir(path.parent().unwrap_or(path))?;
+    let mut options = OpenOptions::new();
+    options
+        .create(true)
+        .write(true)
+        .truncate(!is_more)
+        .append(is_more);
+    let file = options.open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.with_context(|| format!("failed to write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -258,7 +279,7 @@ mod tests {
     fn the_stage_is_gone_afterwards() {
         let stage = Stage::set_up().unwrap();
         let dir = stage.dir.clone();
-        assert!(stage.producer_dir(&plays()[0]).is_dir());
+        assert!(stage.project(&plays()[0]).is_dir());
         drop(stage);
         assert!(!dir.exists());
     }

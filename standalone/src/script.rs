@@ -1,5 +1,8 @@
-//! The play of `phaseline demo`: what two builds of Context Foundry write, as
-//! data. One goes through a failing test loop and completes, one gives up.
+//! The play of `phaseline demo`: what two builds of Context Foundry and a workflow
+//! of ADW (`workflow`) write, as data. One build goes through a failing test loop and completes,
+//! one gives up; the workflow has a to-do list and costs something.
+
+mod workflow;
 
 use std::time::Duration;
 
@@ -11,21 +14,38 @@ use serde_json::{Value, json};
 pub(crate) struct Step {
     /// Pause before it at normal speed.
     pub(crate) pause: Duration,
-    /// File in `.context-foundry`.
-    pub(crate) file: &'static str,
-    /// Its content, still without times.
-    content: Value,
-    /// What the terminal says about it.
+    /// File in the project.
+    pub(crate) file: String,
+    /// What is written.
+    content: Content,
+    /// What the terminal says about it; empty for what comes along with another step.
     pub(crate) line: String,
 }
 
+/// How a file is written.
+#[derive(Debug, Clone, PartialEq)]
+enum Content {
+    /// A state, still without times.
+    State(Value),
+    /// All of the file.
+    Whole(String),
+    /// The next lines of it.
+    More(String),
+}
+
 impl Step {
-    /// The file's text, as it would be written now.
-    pub(crate) fn text(&self, started: Timestamp, now: Timestamp) -> String {
-        let mut content = self.content.clone();
-        content["started_at"] = Value::from(started.to_string());
-        content["last_updated"] = Value::from(now.to_string());
-        format!("{content:#}\n")
+    /// What is written now, and whether behind what is there.
+    pub(crate) fn text(&self, started: Timestamp, now: Timestamp) -> (String, bool) {
+        match &self.content {
+            Content::State(state) => {
+                let mut state = state.clone();
+                state["started_at"] = Value::from(started.to_string());
+                state["last_updated"] = Value::from(now.to_string());
+                (format!("{state:#}\n"), false)
+            }
+            Content::Whole(text) => (text.clone(), false),
+            Content::More(text) => (text.clone(), true),
+        }
     }
 }
 
@@ -36,13 +56,25 @@ pub(crate) struct Play {
     pub(crate) steps: Vec<Step>,
 }
 
-/// Both builds; each takes about a minute.
-pub(crate) fn plays() -> [Play; 2] {
-    [completes(), fails()]
+/// All builds; each takes about a minute.
+pub(crate) fn plays() -> [Play; 3] {
+    [completes(), fails(), workflow::play()]
 }
 
-const PHASE_FILE: &str = "current-phase.json";
-const SUMMARY_FILE: &str = "session-summary.json";
+const PHASE_FILE: &str = ".context-foundry/current-phase.json";
+const SUMMARY_FILE: &str = ".context-foundry/session-summary.json";
+/// Tasks of a build.
+const TASKS: [&str; 7] = [
+    "Data model",
+    "Its migrations",
+    "List and search",
+    "Main page",
+    "Forms",
+    "Rules and exceptions",
+    "Monthly report",
+];
+/// Tests of a build.
+const TESTS: u32 = 148;
 
 struct Writer {
     project: &'static str,
@@ -91,13 +123,70 @@ impl Writer {
         self.push(tenths, SUMMARY_FILE, content, format!("{status}: {note}"));
     }
 
-    fn push(&mut self, tenths: u64, file: &'static str, content: Value, line: String) {
+    fn push(&mut self, tenths: u64, file: &str, content: Value, line: String) {
         self.steps.push(Step {
             pause: Duration::from_millis(tenths * 100),
-            file,
-            content,
+            file: file.to_owned(),
+            content: Content::State(content),
             line,
         });
+    }
+
+    /// Something beside the state, at the same moment as the last step.
+    fn beside(&mut self, file: &str, content: Content) {
+        self.steps.push(Step {
+            pause: Duration::ZERO,
+            file: format!(".context-foundry/{file}"),
+            content,
+            line: String::new(),
+        });
+    }
+
+    fn plan(&mut self) {
+        let task = |(number, description): (usize, &&str)| {
+            let before: Vec<String> = (1..number.min(2)).map(|n| format!("task-{n}")).collect();
+            json!({"id": format!("task-{number}"), "description": description, "files": [format!("src/{number}.rs")], "dependencies": before})
+        };
+        let tasks: Vec<Value> = (1..).zip(&TASKS).map(task).collect();
+        let plan = json!({"parallel_mode": true, "total_tasks": tasks.len(), "tasks": tasks});
+        self.beside("build-tasks.json", Content::Whole(plan.to_string()));
+    }
+
+    /// These tasks are built, each with its log.
+    fn built(&mut self, tasks: std::ops::RangeInclusive<usize>) {
+        for number in tasks {
+            let log = format!("builder-logs/task-{number}.log");
+            let text = format!(
+                "[task-{number}] {}: reading the plan\n[task-{number}] \u{1b}[32mok\u{1b}[0m 3 files written, 21 tests added\n",
+                TASKS[number - 1]
+            );
+            self.beside(&log, Content::More(text));
+            self.beside(
+                &format!("builder-logs/task-{number}.done"),
+                Content::Whole(String::new()),
+            );
+        }
+    }
+
+    /// A run of the tests, of which so many failed.
+    fn tested(&mut self, failed: u32) {
+        let report = format!(
+            "# Test results\n- Passed: {}\n- Failed: {failed}\n",
+            TESTS - failed
+        );
+        let file = format!("test-results-iteration-{}.md", self.test_iteration);
+        self.beside(&file, Content::Whole(report));
+    }
+
+    fn decided(&mut self) {
+        let feedback = json!({"decisions": [
+            {"decision_type": "storage", "decision_description": "Amounts as integers of cents, never as floats", "quality_rating": 5, "used_lessons_learned": true},
+            {"decision_type": "testing", "decision_description": "A property test for each rounding rule", "quality_rating": 4, "used_lessons_learned": false}
+        ]});
+        self.beside(
+            "feedback/build-feedback-1.json",
+            Content::Whole(feedback.to_string()),
+        );
     }
 
     fn begin(&mut self, builder_details: [&str; 3]) {
@@ -125,19 +214,29 @@ impl Writer {
             "Splitting the work into tasks",
         );
         self.says(20, "Architect", "2/7", "completed", "7 tasks planned");
-        for (tenths, detail) in [15, 45, 40].into_iter().zip(builder_details) {
+        let built = [0, 3, 5];
+        for ((tenths, detail), built) in [15, 45, 40].into_iter().zip(builder_details).zip(built) {
             self.says(tenths, "Builder", "3/7", "building", detail);
+            match built {
+                0 => self.plan(),
+                3 => self.built(1..=3),
+                _ => self.built(4..=5),
+            }
         }
         self.says(35, "Builder", "3/7", "completed", "7 of 7 tasks built");
+        self.built(6..=7);
     }
 
-    fn test_round(&mut self, outcome: &str) {
+    /// A round of the test loop, and what is done about those that fail.
+    fn test_round(&mut self, failed: u32, then: &str) {
         self.test_iteration += 1;
-        let detail = format!("Running 148 tests, round {}", self.test_iteration);
+        let detail = format!("Running {TESTS} tests, round {}", self.test_iteration);
         self.says(15, "Test", "4/7", "testing", &detail);
-        if !outcome.is_empty() {
-            self.says(40, "Test", "4/7", "self-healing", outcome);
+        if failed > 0 {
+            let outcome = format!("{failed} of {TESTS} tests fail, {then}");
+            self.says(40, "Test", "4/7", "self-healing", &outcome);
         }
+        self.tested(failed);
     }
 }
 
@@ -148,9 +247,9 @@ fn completes() -> Play {
         "Task 4 of 7: checkout page",
         "Task 6 of 7: discount codes",
     ]);
-    writer.test_round("9 of 148 tests fail, correcting the rounding");
-    writer.test_round("2 of 148 tests fail, correcting a date");
-    writer.test_round("");
+    writer.test_round(9, "correcting the rounding");
+    writer.test_round(2, "correcting a date");
+    writer.test_round(0, "");
     writer.says(40, "Test", "4/7", "completed", "148 of 148 tests pass");
     writer.says(
         15,
@@ -163,6 +262,7 @@ fn completes() -> Play {
     writer.says(15, "Deploy", "6/7", "deploying", "Publishing the branch");
     writer.says(30, "Deploy", "6/7", "completed", "Branch published");
     writer.says(15, "Feedback", "7/7", "analyzing", "What can be learned");
+    writer.decided();
     writer.says(30, "Feedback", "7/7", "completed", "3 lessons kept");
     writer.summary(10, "completed", true, "Checkout with discount codes");
     Play {
@@ -179,9 +279,9 @@ fn fails() -> Play {
         "Task 3 of 7: double entry",
         "Task 7 of 7: monthly report",
     ]);
-    writer.test_round("31 of 148 tests fail, correcting the time zone");
-    writer.test_round("12 of 148 tests fail, correcting the balance");
-    writer.test_round("12 of 148 tests fail, trying another way");
+    writer.test_round(31, "correcting the time zone");
+    writer.test_round(12, "correcting the balance");
+    writer.test_round(12, "trying another way");
     let detail = "12 of 148 tests still fail after 3 rounds";
     writer.says(40, "Test", "4/7", "failed", detail);
     writer.summary(10, "tests_failed_max_iterations", false, detail);
@@ -201,14 +301,26 @@ mod tests {
         for play in plays() {
             let total: Duration = play.steps.iter().map(|step| step.pause).sum();
             assert!((40..=90).contains(&total.as_secs()), "{total:?}");
+        }
+        for play in &plays()[..2] {
             assert_eq!(play.steps.last().unwrap().file, SUMMARY_FILE);
         }
     }
 
     #[test]
     fn one_build_completes_and_the_other_gives_up_after_three_rounds() {
-        let [good, bad] = plays();
-        let last_phase = |play: &Play| play.steps[play.steps.len() - 2].content.clone();
+        let [good, bad, _] = plays();
+        let last_phase = |play: &Play| {
+            let mut states = play
+                .steps
+                .iter()
+                .rev()
+                .filter(|step| step.file == PHASE_FILE);
+            match &states.next().unwrap().content {
+                Content::State(state) => state.clone(),
+                other => panic!("{other:?}"),
+            }
+        };
         assert_eq!(last_phase(&good)["phase_number"], "7/7");
         assert_eq!(last_phase(&good)["status"], "completed");
         assert_eq!(last_phase(&bad)["status"], "failed");
@@ -217,9 +329,9 @@ mod tests {
 
     #[test]
     fn the_text_is_what_context_foundry_writes() {
-        let [good, _] = plays();
+        let [good, ..] = plays();
         let time = Timestamp::from_millis(0);
-        let text = good.steps[2].text(time, time);
+        let (text, _) = good.steps[2].text(time, time);
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["phases_completed"], json!(["Scout"]));
         assert_eq!(value["last_updated"], "1970-01-01T00:00:00.000Z");

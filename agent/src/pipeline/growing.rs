@@ -43,6 +43,7 @@ impl Pipeline {
         beneath: &Beneath,
         relative: &Path,
         path: &Path,
+        one_workflow: bool,
         tracked: &mut Tracked,
     ) -> Result<Result<Turn, ReadError>, OutboxError> {
         if tracked.growing.is_none() {
@@ -51,6 +52,7 @@ impl Pipeline {
             let options = Options {
                 texts: self.setup.tool_texts,
                 transcript: kind == Kind::Transcript,
+                one_workflow,
             };
             let stream = restored.unwrap_or_else(|| Stream::new(kind));
             tracked.growing = Some(Box::new(Growing {
@@ -100,7 +102,7 @@ impl Pipeline {
         tracked.schedule.settled();
         if !growing.stream.has_lines() {
             tracked.deleted = false;
-            return Ok(());
+            return self.save(look.path, growing);
         }
         let document = growing.stream.document();
         let seen = Content {
@@ -112,6 +114,9 @@ impl Pipeline {
         let verdict = change::content(known, &seen, Role::Part, None, tracked.deleted);
         let Verdict::Report { recreated } = verdict else {
             tracked.arrived();
+            if growing.stream.was_told() {
+                tracked.schedule.again_at(look.now);
+            }
             return self.grew_without_news(look, tracked, growing, &seen);
         };
         let headline = growing.stream.headline();
@@ -139,6 +144,10 @@ impl Pipeline {
             event.project = text(cwd.file_name().map_or(cwd, Path::new));
             event.path = text(cwd.strip_prefix(look.root_path).unwrap_or(cwd));
         }
+        if let Some(workflow) = growing.stream.workflow() {
+            // One file for all of a project's workflows.
+            event.project_token = ProjectToken::of_id(&event.producer, workflow);
+        }
         let mut known = Known {
             raw: Some(seen.raw),
             hash: Some(seen.hash),
@@ -149,14 +158,35 @@ impl Pipeline {
             present: true,
             event: 0,
         };
-        let saved = growing.stream.saved();
         known.event = self.next_event();
-        self.outbox.record(event, look.path, &known, Some(saved))?;
-        growing.was_saved(look.now);
+        let is_due = self.record_growth(look, event, &known, growing)?;
         growing.told = Some((headline, look.now));
+        if is_due {
+            tracked.schedule.again_at(look.now);
+        }
         tracked.known = Some(known);
         tracked.arrived();
         Ok(())
+    }
+
+    /// Writes the event, and with it how far the file was read and what of it was told, so
+    /// that a kill leaves both or none. True: there is more to be told.
+    fn record_growth(
+        &self,
+        look: &Look,
+        event: Event,
+        known: &Known,
+        growing: &mut Growing,
+    ) -> Result<bool, OutboxError> {
+        let is_due = growing.stream.was_told();
+        let saved = growing.stream.saved();
+        let recorded = self.outbox.record(event, look.path, known, Some(saved));
+        if recorded.is_err() {
+            growing.stream.was_not_told();
+        }
+        recorded?;
+        growing.was_saved(look.now);
+        Ok(is_due)
     }
 
     /// More lines of no consequence: a sign of life.

@@ -108,7 +108,7 @@ impl Pipeline {
             }
             Ok(beneath) => match spec.source.format {
                 Format::Lines(kind) => self
-                    .read_on(kind, beneath, relative, path, tracked)?
+                    .read_on(kind, beneath, relative, path, spec.has_id(), tracked)?
                     .map(Given::More),
                 _ => spec.source.read(beneath, relative).map(Given::Whole),
             },

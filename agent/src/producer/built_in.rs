@@ -14,7 +14,7 @@ const ADW: &str = "adw";
 /// Of one directory's files the first is read first. Context Foundry's older
 /// loop has a directory per session. ADW's files lie in the main tree, and once
 /// more in the worktree (`trees/{id}`) where most phases run.
-const ROWS: [Row; 26] = [
+const ROWS: [Row; 28] = [
     (
         FOUNDRY,
         Identity::Project,
@@ -165,6 +165,13 @@ const ROWS: [Row; 26] = [
     (
         ADW,
         Identity::Id,
+        "trees/{id}/.claude/logs/hook_events.jsonl",
+        Format::Lines(Kind::Hooks),
+        Role::Part,
+    ),
+    (
+        ADW,
+        Identity::Id,
         "agents/{id}/adw_state.json",
         Format::Json,
         Role::Part,
@@ -195,6 +202,13 @@ const ROWS: [Row; 26] = [
         Identity::Id,
         "agents/{id}/*/execution.log",
         Format::Text,
+        Role::Part,
+    ),
+    (
+        ADW,
+        Identity::Project,
+        ".claude/logs/hook_events.jsonl",
+        Format::Lines(Kind::Hooks),
         Role::Part,
     ),
 ];

@@ -8,8 +8,8 @@ use protocol::Money;
 use protocol::json::Json;
 
 use super::attempt::Attempt;
-use super::figures::Figures;
-use super::line::{ModelUse, Todo, Usage};
+use super::figures::{Figures, Tools};
+use super::line::{ModelUse, Todo, Todos, Usage};
 use super::texts::Told;
 
 /// Top-level members that change without meaning anything by it.
@@ -17,8 +17,7 @@ pub(super) const VOLATILE: &[&str] = &["lines"];
 
 /// The digest of a file.
 pub(super) fn of(figures: &Figures) -> Json {
-    let todos = figures.todos.as_ref();
-    let list = |todos: &super::line::Todos| Json::Array(todos.list.iter().map(todo).collect());
+    let list = figures.todos.as_ref();
     let transcript = figures.options.transcript;
     let transcript = transcript.then_some(("transcript", Json::Bool(true)));
     let calls = figures.told.as_ref().map(|told| {
@@ -32,27 +31,34 @@ pub(super) fn of(figures: &Figures) -> Json {
             "attempts",
             Json::Array(figures.attempts.iter().map(attempt).collect()),
         ),
-        ("todos", todos.map_or(Json::Null, list)),
+        ("todos", list.map_or(Json::Null, todos)),
         (
             "todos_left_out",
-            count(todos.map_or(0, |todos| todos.left_out)),
+            count(list.map_or(0, |todos| todos.left_out)),
         ),
-        (
-            "tools",
-            object([
-                ("calls", count(figures.tools.calls)),
-                ("errors", count(figures.tools.errors)),
-                ("last", maybe_text(figures.tools.last.as_deref())),
-            ]),
-        ),
+        ("tools", tools(&figures.tools)),
         ("lines", count(figures.lines)),
         ("bad_lines", count(figures.bad_lines)),
     ];
     object(members.into_iter().chain(transcript).chain(calls))
 }
 
+/// The points of a todo list.
+pub(super) fn todos(todos: &Todos) -> Json {
+    Json::Array(todos.list.iter().map(todo).collect())
+}
+
+/// Calls of tools, counted.
+pub(super) fn tools(tools: &Tools) -> Json {
+    object([
+        ("calls", count(tools.calls)),
+        ("errors", count(tools.errors)),
+        ("last", maybe_text(tools.last.as_deref())),
+    ])
+}
+
 /// A call with its texts, which may be told.
-fn call(call: &Told) -> Json {
+pub(super) fn call(call: &Told) -> Json {
     object([
         ("name", maybe_text(call.name.as_deref())),
         ("todo", maybe_text(call.todo.as_deref())),

@@ -48,6 +48,8 @@ pub(crate) struct Options {
     pub(crate) texts: bool,
     /// It is a transcript: it never has a result line.
     pub(crate) transcript: bool,
+    /// Its path says of which workflow it is.
+    pub(crate) one_workflow: bool,
 }
 
 /// Calls of tools, over all attempts.

@@ -104,6 +104,23 @@ impl Stream {
         cwd.filter(|cwd| cwd.is_absolute())
     }
 
+    /// The workflow that is told now, where the path does not say it.
+    pub(crate) fn workflow(&self) -> Option<&str> {
+        self.sums.sums.workflow()
+    }
+
+    /// What is told was told. True: there is more, of another workflow.
+    pub(crate) fn was_told(&mut self) -> bool {
+        let is_kept = self.sums.sums.is_due();
+        self.dirty |= is_kept;
+        self.sums.sums.was_told()
+    }
+
+    /// It was not: it is to be told again.
+    pub(crate) fn was_not_told(&mut self) {
+        self.sums.sums.was_not_told();
+    }
+
     /// What is to be saved, as JSON. Half a line at the end is read again.
     pub(crate) fn saved(&self) -> String {
         let saved = Saving {

@@ -250,7 +250,7 @@ fn datum(
     Ok(())
 }
 
-fn object(members: impl IntoIterator<Item = (&'static str, Json)>) -> Json {
+pub(super) fn object(members: impl IntoIterator<Item = (&'static str, Json)>) -> Json {
     let members = members.into_iter();
     Json::Object(
         members
@@ -259,7 +259,7 @@ fn object(members: impl IntoIterator<Item = (&'static str, Json)>) -> Json {
     )
 }
 
-fn count(n: u64) -> Json {
+pub(super) fn count(n: u64) -> Json {
     Json::Number(n.to_string())
 }
 
@@ -267,7 +267,7 @@ fn maybe_count(n: Option<u64>) -> Json {
     n.map_or(Json::Null, count)
 }
 
-fn maybe_text(text: Option<&str>) -> Json {
+pub(super) fn maybe_text(text: Option<&str>) -> Json {
     text.map_or(Json::Null, |text| Json::String(text.to_owned()))
 }
 

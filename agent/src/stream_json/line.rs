@@ -249,7 +249,7 @@ fn block(cursor: &mut Cursor, said: &mut Said, texts: bool) -> Result<(), Broken
     Ok(())
 }
 
-fn todos(input: &[u8]) -> Result<Option<Todos>, Broken> {
+pub(super) fn todos(input: &[u8]) -> Result<Option<Todos>, Broken> {
     let mut found = None;
     Cursor::new(input).object(|key, cursor| {
         if key == b"todos" {
@@ -336,12 +336,14 @@ fn money(cursor: &mut Cursor) -> Result<Option<Money>, Broken> {
     Ok(cursor.number()?.and_then(|text| text.parse().ok()))
 }
 
-fn id(cursor: &mut Cursor) -> Result<Option<Id>, Broken> {
+pub(super) fn id(cursor: &mut Cursor) -> Result<Option<Id>, Broken> {
     let text = cursor.spelled_text()?.filter(|text| !text.is_empty());
-    Ok(text.map(|text| {
-        let hash = ContentHash::of(&text[..text.len().min(MAX_ID)]);
-        hash.0[..8]
-            .iter()
-            .fold(0, |id, byte| (id << 8) | u64::from(*byte))
-    }))
+    Ok(text.map(id_of))
+}
+
+/// The id that is spelled so.
+pub(super) fn id_of(text: &[u8]) -> Id {
+    let hash = ContentHash::of(&text[..text.len().min(MAX_ID)]);
+    let first = hash.0[..8].iter();
+    first.fold(0, |id, byte| (id << 8) | u64::from(*byte))
 }

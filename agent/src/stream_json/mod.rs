@@ -1,6 +1,6 @@
 //! Files of JSON lines that grow: followed from a saved offset, added up, and
 //! told as a digest. Of Claude Code's stream-JSON (`raw_output.jsonl`)
-//! and transcripts figures are told: texts never leave this module, tool inputs
+//! and transcripts, and of its hooks' events (`hooks`), figures are told: texts never leave this module, tool inputs
 //! and outputs only where the settings allow it (`texts`). Context
 //! Foundry's older loop has a log of its calls and one of its broadcasts (`foundry`).
 //!
@@ -14,6 +14,7 @@ mod digest;
 mod figures;
 mod follow;
 mod foundry;
+mod hooks;
 mod line;
 mod lines;
 mod seen;

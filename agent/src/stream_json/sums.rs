@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::figures::{Figures, Options};
 use super::foundry::{EventLog, SessionLog};
+use super::hooks::HookLog;
 use super::lines::Line;
 use super::{foundry, line};
 
@@ -16,6 +17,8 @@ pub(crate) enum Kind {
     StreamJson,
     /// Claude Code's transcript of a session, whose lines are of another shape and never tell a result.
     Transcript,
+    /// Claude Code's hook events, as ADW's scripts append them.
+    Hooks,
     /// Context Foundry's `session.jsonl`: one line per call of its model.
     FoundrySession,
     /// Context Foundry's `events.jsonl`: what it also broadcasts.
@@ -31,6 +34,7 @@ pub(crate) enum Kind {
 )]
 pub(super) enum Sums {
     StreamJson(Figures),
+    Hooks(HookLog),
     FoundrySession(SessionLog),
     FoundryEvents(EventLog),
 }
@@ -45,6 +49,7 @@ impl Sums {
     pub(super) fn new(kind: Kind) -> Self {
         match kind {
             Kind::StreamJson | Kind::Transcript => Self::StreamJson(Figures::default()),
+            Kind::Hooks => Self::Hooks(HookLog::default()),
             Kind::FoundrySession => Self::FoundrySession(SessionLog::default()),
             Kind::FoundryEvents => Self::FoundryEvents(EventLog::default()),
         }
@@ -56,6 +61,7 @@ impl Sums {
             Kind::StreamJson | Kind::Transcript => {
                 Self::StreamJson(serde_json::from_str(saved).ok()?)
             }
+            Kind::Hooks => Self::Hooks(serde_json::from_str(saved).ok()?),
             Kind::FoundrySession => Self::FoundrySession(serde_json::from_str(saved).ok()?),
             Kind::FoundryEvents => Self::FoundryEvents(serde_json::from_str(saved).ok()?),
         })
@@ -63,8 +69,10 @@ impl Sums {
 
     /// What of it may be told from here on.
     pub(super) fn allow(&mut self, options: Options) {
-        if let Self::StreamJson(figures) = self {
-            figures.allow(options);
+        match self {
+            Self::StreamJson(figures) => figures.allow(options),
+            Self::Hooks(log) => log.allow(options),
+            Self::FoundrySession(_) | Self::FoundryEvents(_) => {}
         }
     }
 
@@ -72,7 +80,41 @@ impl Sums {
     pub(super) fn cwd(&self) -> Option<&str> {
         match self {
             Self::StreamJson(figures) => figures.cwd.as_deref(),
-            Self::FoundrySession(_) | Self::FoundryEvents(_) => None,
+            Self::Hooks(_) | Self::FoundrySession(_) | Self::FoundryEvents(_) => None,
+        }
+    }
+
+    /// The workflow that is told now, where the path does not say it.
+    pub(super) fn workflow(&self) -> Option<&str> {
+        match self {
+            Self::Hooks(log) => log.workflow(),
+            _ => None,
+        }
+    }
+
+    /// Something is to be told of which the lines alone do not remind.
+    pub(super) fn is_due(&self) -> bool {
+        match self {
+            Self::Hooks(log) => log.is_due(),
+            _ => false,
+        }
+    }
+
+    /// What was said to be told was not.
+    pub(super) fn was_not_told(&mut self) {
+        if let Self::Hooks(log) = self {
+            log.was_not_told();
+        }
+    }
+
+    /// What is told was told. True: there is more, of another workflow.
+    pub(super) fn was_told(&mut self) -> bool {
+        match self {
+            Self::Hooks(log) => {
+                log.was_told();
+                log.is_due()
+            }
+            _ => false,
         }
     }
 
@@ -80,6 +122,7 @@ impl Sums {
     pub(super) fn line(&mut self, line: Line<'_>) {
         match self {
             Self::StreamJson(figures) => figures.line(line),
+            Self::Hooks(log) => log.line(line),
             Self::FoundrySession(log) => log.line(line),
             Self::FoundryEvents(log) => log.line(line),
         }
@@ -89,7 +132,9 @@ impl Sums {
     pub(super) fn reads(&self, text: &[u8]) -> bool {
         match self {
             Self::StreamJson(_) => line::read(text, false).is_ok(),
-            Self::FoundrySession(_) | Self::FoundryEvents(_) => foundry::is_whole(text),
+            Self::Hooks(_) | Self::FoundrySession(_) | Self::FoundryEvents(_) => {
+                foundry::is_whole(text)
+            }
         }
     }
 
@@ -97,6 +142,7 @@ impl Sums {
     pub(super) fn restart(&mut self) {
         match self {
             Self::StreamJson(figures) => figures.restart(),
+            Self::Hooks(log) => log.restart(),
             Self::FoundrySession(log) => log.restart(),
             // What was broadcast stays so; what follows is counted on.
             Self::FoundryEvents(_) => {}
@@ -107,6 +153,7 @@ impl Sums {
     pub(super) fn digest(&self) -> Json {
         match self {
             Self::StreamJson(figures) => figures.digest(),
+            Self::Hooks(log) => log.digest(),
             Self::FoundrySession(log) => log.digest(),
             Self::FoundryEvents(log) => log.digest(),
         }
@@ -117,6 +164,7 @@ impl Sums {
     pub(super) fn headline(&self) -> ContentHash {
         match self {
             Self::StreamJson(figures) => figures.headline(),
+            Self::Hooks(log) => log.headline(),
             Self::FoundrySession(log) => log.headline(),
             Self::FoundryEvents(log) => log.headline(),
         }
@@ -126,6 +174,7 @@ impl Sums {
     pub(super) fn lines(&self) -> u64 {
         match self {
             Self::StreamJson(figures) => figures.lines,
+            Self::Hooks(log) => log.lines,
             Self::FoundrySession(log) => log.lines,
             Self::FoundryEvents(log) => log.lines,
         }
@@ -135,7 +184,7 @@ impl Sums {
     pub(super) fn is_running(&self) -> bool {
         match self {
             Self::StreamJson(figures) => figures.is_running(),
-            Self::FoundrySession(_) | Self::FoundryEvents(_) => false,
+            Self::Hooks(_) | Self::FoundrySession(_) | Self::FoundryEvents(_) => false,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::*;
 mod attempts;
 mod following;
 mod foundry;
+mod hooks;
 mod tools;
 
 /// A file's lines, fed in one way or another.

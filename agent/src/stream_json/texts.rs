@@ -20,7 +20,7 @@ const MAX_LOOKED_AT: usize = 4_000;
 /// A call as it is told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Told {
-    id: Option<Id>,
+    pub(super) id: Option<Id>,
     pub(super) name: Option<String>,
     /// The point of the todo list that was in progress.
     pub(super) todo: Option<String>,

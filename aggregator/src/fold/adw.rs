@@ -2,7 +2,7 @@
 //! `trees/<adw_id>/`: `adw_state.json` (what the workflow works on),
 //! `completed_phases.json` (where it stands), `error.log` (it failed), each
 //! agent's `raw_output.jsonl` (what it cost), each script's `execution.log` (it
-//! runs), and `logs/structured/workflow_<adw_id>.jsonl` (how each phase went).
+//! runs), and `logs/structured/workflow_<adw_id>.jsonl` (how each phase went), `.claude/logs/hook_events.jsonl` (what its tools did).
 //! One build for one id. Newer state files hold no state at all, so it is inferred
 //! from the rest, and the reason says from what. What the orchestrator tells by
 //! HTTP is of the same build.
@@ -10,6 +10,7 @@
 mod calls;
 mod costs;
 mod fields;
+mod hooks;
 mod infer;
 mod phase_log;
 mod words;
@@ -24,6 +25,7 @@ use super::run::{EndedBy, Run, moment};
 use super::stream_json;
 use super::track::Track;
 use super::value::{name, names};
+pub(super) use hooks::{Hooks, is_file as is_hook_file};
 pub(super) use words::phase_of_agent;
 
 /// As agents name it.
@@ -93,6 +95,10 @@ pub(super) fn content(
     event: &Event,
     document: &Map<String, Value>,
 ) -> Option<Build> {
+    if hooks::is_digest(document) {
+        hooks::take(track, event, document);
+        track.run.as_ref()?; // it waits for its build
+    }
     let superseded = match &track.run {
         None => track.begin(event),
         Some(run) if restarts(run, event, document) => begin_again(track, event),
@@ -120,6 +126,7 @@ pub(super) fn content(
     fields::apply(&mut run.build);
     run.streams.apply(&mut run.build);
     costs::tell(&mut run.build);
+    track.hooks.apply(run);
     infer::progress(&mut run.build);
     if run.build.has_ended() {
         track.silences.leave(at);
@@ -134,6 +141,7 @@ pub(super) fn content(
 fn begin_again(track: &mut Track, event: &Event) -> Option<Build> {
     let known = track.current().map(|build| build.fields.clone());
     let superseded = track.begin(event);
+    hooks::begin_again(track);
     if let Some(run) = &mut track.run {
         run.build.fields = fields::lasting(known.unwrap_or_default());
     }

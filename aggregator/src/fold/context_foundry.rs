@@ -17,6 +17,7 @@ mod tests;
 use protocol::build::Origin;
 use protocol::mapping::FOUNDRY_PHASE;
 use protocol::{Build, BuildState, Event, PhaseState};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::run::{EndedBy, Run, moment};
@@ -38,6 +39,37 @@ const LAST_PHASES: [&str; 3] = ["Feedback", "GitHub Integration", "Complete"];
 /// What a build still writes after its summary is its tail for this long,
 /// milliseconds: two of its last phases take less. Later it is another build.
 const LONGEST_TAIL_MS: i64 = 10 * 60_000;
+
+/// Whether this is the file that says where a project's build stands.
+pub(super) fn is_live_file(file: &str) -> bool {
+    file.rsplit('/').nth(1) == Some(".context-foundry") && file_name(file) == STATE_FILE
+}
+
+/// The session that such a file names, where it is called otherwise than its directory: what is
+/// called alike has one track from the beginning.
+pub(crate) fn live_session(event: &Event) -> Option<String> {
+    let is_live = event.producer == PRODUCER && !event.is_call() && is_live_file(&event.file);
+    let text = event.document.as_ref().filter(|_| is_live)?.get();
+    let named: Named = serde_json::from_str(text).ok()?;
+    named
+        .session_id
+        .filter(|session| !session.is_empty() && *session != event.project)
+}
+
+#[derive(Deserialize)]
+struct Named {
+    session_id: Option<String>,
+}
+
+/// The session whose directory a file of the older loop lies in.
+pub(crate) fn session_of(file: &str) -> Option<&str> {
+    let session = match file.split('/').collect::<Vec<_>>()[..] {
+        ["checkpoints", "ralph", session, _] | ["logs", "events", session, _] => session,
+        ["logs", dir, "session.jsonl"] => dir.strip_prefix("ralph_")?,
+        _ => return None,
+    };
+    (!session.is_empty()).then_some(session)
+}
 
 fn file_name(file: &str) -> &str {
     file.rsplit('/').next().unwrap_or_default()
@@ -95,7 +127,7 @@ fn part(track: &mut Track, kind: parts::Kind, event: &Event, document: &Map<Stri
 }
 
 /// Brings what the parts say to the build, whichever of them came first.
-fn apply(track: &mut Track) {
+pub(super) fn apply(track: &mut Track) {
     let (Some(run), parts) = (&mut track.run, &track.parts) else {
         return;
     };
@@ -204,6 +236,10 @@ fn state(track: &mut Track, event: &Event, document: &Map<String, Value>) -> Opt
     meet_file(run, event);
     run.believe(event);
     run.build.origin = run.foundry.tells(origin, at);
+    if origin == Origin::Live {
+        run.foundry.met_live_file = true;
+        run.build.project.clone_from(&event.project);
+    }
     take_over(run, document);
     let build = &mut run.build;
 
@@ -245,7 +281,10 @@ pub(super) fn begins_next_run(run: &Run, event: &Event, document: &Map<String, V
     let fell = matches!((run.number, number), (Some(before), Some(now)) if now.at < before);
     let shrank = matches!((run.told, told), (Some(before), Some(now)) if now < before);
     let at_start = number.is_some_and(|now| now.at <= 1.0);
-    if event.recreated || shrank || (fell && at_start) {
+    // Where a checkpoint began the run, the first live file is no second one.
+    let is_first = run.foundry.is_of_checkpoint() && !run.build.has_ended();
+    let recreated = event.recreated && !is_first;
+    if recreated || shrank || (fell && at_start) {
         return true;
     }
     let (Some(by), Some(ended)) = (run.ended_by, run.build.ended_at) else {

@@ -19,7 +19,7 @@ use super::{broadcast, context_foundry};
 const WRITTEN_BEFORE_MS: i64 = 60_000;
 
 /// What the calls told before the file was seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Told {
     /// The build that the calls made.
     pub build: String,
@@ -112,8 +112,12 @@ impl Track {
         let run = self.run.as_mut();
         match (&fact.kind, run) {
             (TimerKind::Joins { told }, Some(run)) => run.take_over_calls(told),
-            (TimerKind::Joined { build }, Some(run)) if !run.build.has_ended() => {
-                let reason = format!("its files were seen: it is one build with {build}");
+            (TimerKind::Joined { build }, Some(run)) if run.build.same_as.is_none() => {
+                let why = match run.build.origin {
+                    Origin::Http => "its files were seen",
+                    _ => "its project's live file names its session",
+                };
+                let reason = format!("{why}: it is one build with {build}");
                 run.end(BuildState::Unknown, reason, fact.at, EndedBy::State);
                 run.build.same_as = Some(build.clone());
                 self.silences.abandon();

@@ -22,3 +22,5 @@ pub(super) const MAX_CALLS: usize = 40;
 pub(super) const MAX_VISITS: usize = 100;
 /// Phases whose visits are remembered.
 pub(super) const MAX_VISITED_PHASES: usize = 64;
+/// Sessions and transcripts beside a project whose order is remembered per track: as many as a long build has, some 50 bytes each.
+pub(super) const MAX_BESIDE: usize = 64;

@@ -30,6 +30,7 @@ mod tests;
 use protocol::{Build, Event, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use context_foundry::{live_session, session_of};
 pub use silence::Silence;
 pub use track::Track;
 
@@ -48,7 +49,7 @@ pub enum Fact {
 
 /// Silence is an event too: it is stored like the others, so that `stalled`
 /// and `unknown` can be replayed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TimerFact {
     /// What was found.
     #[serde(flatten)]
@@ -58,7 +59,7 @@ pub struct TimerFact {
 }
 
 /// What the leader's timer finds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum TimerKind {
     /// No sign of life for longer than is usual.
@@ -99,7 +100,13 @@ pub enum TimerKind {
         /// What they told.
         told: Box<joining::Told>,
     },
-    /// The build that calls told of is one whose files were seen.
+    /// A session whose checkpoints made a build of their own is this project's.
+    JoinsSession {
+        /// What was known of it.
+        session: Box<Track>,
+    },
+    /// The build goes on as another one: calls told of it before its files were seen, or it is
+    /// of a session that the project's live file names too.
     Joined {
         /// That one.
         build: String,
@@ -118,6 +125,7 @@ impl TimerKind {
             Self::RootMissing { .. } => "root_missing",
             Self::RootBack { .. } => "root_back",
             Self::Joins { .. } => "joins",
+            Self::JoinsSession { .. } => "joins_session",
             Self::Joined { .. } => "joined",
         }
     }

@@ -120,6 +120,21 @@ pub(super) fn count_iterations(phases: &mut [Phase], name: &str, test_iteration:
     }
 }
 
+/// Phases that another file told of the same build, which came before those that are known.
+pub(super) fn told_before(phases: &mut Vec<Phase>, others: Vec<Phase>) {
+    let mut place = 0;
+    for mut other in others {
+        if find(phases, &other.name).is_some() || phases.len() >= MAX_PHASES {
+            continue;
+        }
+        if other.state == PhaseState::Running {
+            other.state = PhaseState::Completed; // the build is somewhere else now
+        }
+        insert(phases, place, other);
+        place += 1;
+    }
+}
+
 /// The build has ended: what still ran gets its last word.
 pub(super) fn close(phases: &mut [Phase], state: PhaseState, at: Timestamp) {
     for phase in phases

@@ -132,6 +132,16 @@ impl Streams {
         }
     }
 
+    /// Whether a file has told a todo list.
+    pub(super) fn tells_todos(&self) -> bool {
+        self.files.values().any(|stream| stream.todos.is_some())
+    }
+
+    /// Whether a file has told calls with their texts.
+    pub(super) fn tells_calls(&self) -> bool {
+        self.files.values().any(|stream| stream.calls.is_some())
+    }
+
     fn take(&mut self, file: &str, document: &Map<String, Value>) {
         if self.files.len() >= MAX_FILES && !self.files.contains_key(file) {
             self.left_out += 1;
@@ -287,7 +297,7 @@ fn agent_name(file: &str) -> &str {
 }
 
 /// Calls with their texts; none where those stay on the host.
-fn calls(document: &Map<String, Value>) -> Option<Value> {
+pub(super) fn calls(document: &Map<String, Value>) -> Option<Value> {
     let list = document.get("calls")?.as_array()?;
     let calls = list.iter().filter_map(Value::as_object).take(MAX_CALLS);
     let text = |call: &Map<String, Value>, key| {
@@ -303,7 +313,7 @@ fn calls(document: &Map<String, Value>) -> Option<Value> {
     Some(told.collect())
 }
 
-fn todos(document: &Map<String, Value>) -> Option<Value> {
+pub(super) fn todos(document: &Map<String, Value>) -> Option<Value> {
     let list = document.get("todos")?.as_array()?;
     let todos = list.iter().filter_map(Value::as_object).take(MAX_TODOS);
     let told = todos.map(|todo| {

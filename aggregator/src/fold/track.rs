@@ -4,6 +4,7 @@
 
 mod order;
 mod runs;
+mod sessions;
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,8 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
+use self::order::Positions;
 use super::context_foundry::parts::Parts;
 use super::limits::{MAX_FILES, MAX_SENTENCE};
 use super::run::{Run, moment};
@@ -31,10 +32,13 @@ pub struct Track {
     host: String,
     producer: String,
     project: ProjectToken,
-    seen: BTreeMap<AgentId, (Uuid, u64)>,
+    seen: Positions,
     /// The same of calls: they take another way than the files of their agent, and may overtake them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    called: BTreeMap<AgentId, (Uuid, u64)>,
+    called: Positions,
+    /// The same of what lies beside the project, by its token.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    beside: BTreeMap<ProjectToken, Positions>,
     newest_agent: Option<AgentId>,
     newest_observed: Option<Timestamp>,
     /// Runs whose events are past retention, so that the next one is numbered after them.
@@ -45,6 +49,9 @@ pub struct Track {
     /// Context Foundry's files that are of one build or wait for the next.
     #[serde(default, skip_serializing_if = "Parts::is_empty")]
     pub(super) parts: Parts,
+    /// What Claude Code's hooks told of a workflow of ADW.
+    #[serde(default, skip_serializing_if = "adw::Hooks::is_empty")]
+    pub(super) hooks: adw::Hooks,
     pub(super) run: Option<Run>,
 }
 
@@ -75,12 +82,14 @@ impl Track {
             project,
             seen: BTreeMap::new(),
             called: BTreeMap::new(),
+            beside: BTreeMap::new(),
             newest_agent: None,
             newest_observed: None,
             runs_before: 0,
             files: BTreeMap::new(),
             silences: Silences::default(),
             parts: Parts::default(),
+            hooks: adw::Hooks::default(),
             run: None,
         }
     }
@@ -137,6 +146,10 @@ impl Track {
         let before = self.current().cloned();
         let (effect, superseded) = match fact {
             Fact::Observed(event) => self.observe(event),
+            Fact::Timer(TimerFact {
+                kind: TimerKind::JoinsSession { session },
+                at,
+            }) => (Effect::Folded, self.join_session(session, *at)),
             Fact::Timer(fact) => {
                 self.timer(fact);
                 (Effect::Folded, None)
@@ -305,8 +318,12 @@ impl Track {
     }
 
     fn unreadable(&mut self, event: &Event, why: &str) -> Option<Build> {
-        let of_foundry = self.producer == context_foundry::PRODUCER;
-        if !of_foundry || context_foundry::unreadable_begins(event) {
+        let begins = match self.producer.as_str() {
+            context_foundry::PRODUCER => context_foundry::unreadable_begins(event),
+            adw::PRODUCER => !adw::is_hook_file(&event.file),
+            _ => true,
+        };
+        if begins {
             self.ensure_run(event);
         }
         let run = self.run.as_mut()?;
@@ -363,7 +380,8 @@ impl Track {
             }
             TimerKind::RootBack { .. } => run.conditions.root_missing = None,
             // They were taken before.
-            TimerKind::Joins { .. } | TimerKind::Joined { .. } => {}
+            TimerKind::Joins { .. } | TimerKind::Joined { .. } | TimerKind::JoinsSession { .. } => {
+            }
         }
         run.settle();
     }

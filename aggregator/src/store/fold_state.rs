@@ -46,6 +46,16 @@ pub(crate) struct SessionTrack {
     pub(crate) open: bool,
 }
 
+/// A session that may have another track in the same directory.
+#[derive(Debug)]
+pub(crate) struct Beside<'a> {
+    pub(crate) key: &'a TrackKey,
+    pub(crate) session: String,
+    /// Label of the root, and the directory in it.
+    pub(crate) root: &'a str,
+    pub(crate) path: &'a str,
+}
+
 /// A session is usually named like its project's directory; one that its files name otherwise is found by that.
 const TRACK_OF_SESSION: &str = "
 SELECT host, producer, project_token, id, open FROM (
@@ -63,6 +73,24 @@ const TRACK_NEAR: &str = "
 SELECT host, producer, project_token FROM build
 WHERE host = $1 AND project_token = $2 AND producer <> $3 AND ended_at IS NULL
 ORDER BY opened_seq DESC LIMIT 1";
+
+/// Of each session the newest build beside a track, in the same directory: where it is its track's newest.
+const TRACKS_BESIDE: &str = "
+SELECT wanted.place, found.host, found.producer, found.project_token
+FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+    AS wanted (place, host, producer, project_token, session, root, path)
+JOIN LATERAL (
+    SELECT host, producer, project_token, run FROM build
+    WHERE session_id = wanted.session AND host = wanted.host AND producer = wanted.producer
+        AND path = wanted.path AND body->>'root' = wanted.root AND project_token <> wanted.project_token
+        AND (state <> 'unknown' OR body->>'same_as' IS NULL)
+    ORDER BY opened_seq DESC LIMIT 1
+) found ON true
+WHERE NOT EXISTS (
+    SELECT 1 FROM build newer
+    WHERE newer.host = found.host AND newer.producer = found.producer
+        AND newer.project_token = found.project_token AND newer.run > found.run
+)";
 
 const OPEN_KEYS: &str = "
 SELECT DISTINCT host, producer, project_token FROM build WHERE ended_at IS NULL
@@ -113,6 +141,30 @@ impl WriterSession {
         let params: [&(dyn ToSql + Sync); 3] = [&host, &project.to_string(), &producer];
         let row = answered(self.client().query_opt(TRACK_NEAR, &params)).await?;
         row.as_ref().map(key).transpose()
+    }
+
+    /// The tracks beside these whose newest build is of the wanted session, by the place of what was wanted.
+    pub(crate) async fn tracks_beside(
+        &self,
+        wanted: &[Beside<'_>],
+    ) -> Result<BTreeMap<usize, TrackKey>, StoreError> {
+        let places: Vec<i32> = (0..).take(wanted.len()).collect();
+        let column = |of: fn(&Beside<'_>) -> String| wanted.iter().map(of).collect::<Vec<_>>();
+        let hosts = column(|beside| beside.key.host.clone());
+        let producers = column(|beside| beside.key.producer.clone());
+        let projects = column(|beside| beside.key.project.to_string());
+        let sessions = column(|beside| beside.session.clone());
+        let roots = column(|beside| beside.root.to_owned());
+        let paths = column(|beside| beside.path.to_owned());
+        let params: [&(dyn ToSql + Sync); 7] = [
+            &places, &hosts, &producers, &projects, &sessions, &roots, &paths,
+        ];
+        let rows = answered(self.client().query(TRACKS_BESIDE, &params)).await?;
+        let found = rows.iter().map(|row| {
+            let place: i32 = row.try_get("place")?;
+            Ok((usize::try_from(place).unwrap_or(0), key(row)?))
+        });
+        found.collect()
     }
 
     /// Every track that has an open build, by key only: the tracks are loaded in pages.

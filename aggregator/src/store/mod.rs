@@ -30,7 +30,7 @@ use tokio_postgres::{Config, NoTls};
 pub(crate) use costs::MAX_ROWS;
 pub(crate) use dead_letter::DeadMessage;
 pub(crate) use filter::{Filter, MAX_BUILDS};
-pub(crate) use fold_state::{LoadedTrack, SessionTrack, TrackKey};
+pub(crate) use fold_state::{Beside, LoadedTrack, SessionTrack, TrackKey};
 pub(crate) use history::{Moves, StoredRun};
 pub(crate) use hourly::Base;
 pub use logs::LogLimits;

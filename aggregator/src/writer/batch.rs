@@ -358,6 +358,10 @@ fn timer_row<'a>(key: &'a TrackKey, fact: &TimerFact, outcome: &Outcome) -> Even
             "calls had told of it before its files were seen, as {}",
             told.build
         ))),
+        TimerKind::JoinsSession { session } => Some(Cow::Owned(format!(
+            "the session had a build of its own, {}, before the live file named it",
+            session.current().map_or("", |build| build.id.as_str())
+        ))),
         TimerKind::Joined { build } => Some(Cow::Owned(format!(
             "its files were seen: it goes on as {build}"
         ))),

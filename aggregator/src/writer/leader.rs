@@ -155,6 +155,8 @@ impl Leader {
         while let Some(mut drafts) = segments.pop_front() {
             self.place(&mut drafts).await?;
             let hosts = hosts.take().unwrap_or_default();
+            let (before, drafts) = self.meet_sessions(drafts).await?;
+            refused.extend(before);
             refused.extend(self.settle_placed(drafts, hosts).await?);
             self.join_found().await?;
         }

@@ -4,6 +4,7 @@
 //! build has been silent for too long or its host is gone.
 
 mod batch;
+mod beside;
 mod commit;
 mod consume;
 mod duties;

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use protocol::{Event, ProjectToken};
 
 use super::batch::{Change, Draft};
+use super::beside;
 use super::leader::{Leader, Lost, clock};
 use crate::fold::joining::{self, OfCalls};
 use crate::fold::{Fact, Track};
@@ -113,7 +114,7 @@ fn near(draft: &Draft) -> Option<ProjectToken> {
 
 /// It must be asked which track this one belongs to.
 fn is_to_be_placed(draft: &Draft) -> bool {
-    call(draft).is_some() || near(draft).is_some()
+    call(draft).is_some() || near(draft).is_some() || beside::of_session(draft).is_some()
 }
 
 /// Splits drafts where those that are to be placed begin and end.
@@ -142,6 +143,7 @@ impl Leader {
     /// the newest active build of another producer in its project; without one
     /// it is a build of its own.
     pub(super) async fn place(&mut self, drafts: &mut [Draft]) -> Result<(), Lost> {
+        self.place_sessions(drafts).await?;
         for draft in drafts {
             if let Some(project) = near(draft) {
                 let key = &draft.key;

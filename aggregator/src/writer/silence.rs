@@ -167,6 +167,7 @@ impl Open {
             TimerKind::Silent { .. }
             | TimerKind::Alive { .. }
             | TimerKind::Joins { .. }
+            | TimerKind::JoinsSession { .. }
             | TimerKind::Joined { .. } => false,
         }
     }

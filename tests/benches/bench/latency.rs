@@ -23,16 +23,13 @@ const LOOKS: u64 = 300;
 /// A change that takes longer is lost.
 const LIMIT: Duration = Duration::from_secs(10);
 
-type Socket =
+pub(crate) type Socket =
     tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 /// Measures both manners, then the primitives on the same servers.
 pub(crate) async fn run(report: &mut Report) {
     let system = System::start_with_own_postgres().await;
-    let url = system.aggregators[0].base().replacen("http", "ws", 1) + "/api/v1/stream";
-    let (mut socket, _) = tokio_tungstenite::connect_async(url)
-        .await
-        .expect("the stream");
+    let mut socket = connect(&system).await;
     let projects: Vec<Project> = (0..FILES)
         .map(|n| system.project(&format!("p{n}")))
         .collect();
@@ -67,8 +64,20 @@ pub(crate) async fn run(report: &mut Report) {
     }
 }
 
+/// A client of the stream.
+pub(crate) async fn connect(system: &System) -> Socket {
+    let url = system.aggregators[0].base().replacen("http", "ws", 1) + "/api/v1/stream";
+    let connected = tokio_tungstenite::connect_async(url).await;
+    connected.expect("the stream").0
+}
+
 /// Writes one change and waits for its frame.
-async fn one(projects: &[Project], count: u64, manner: Manner, socket: &mut Socket) -> Duration {
+pub(crate) async fn one(
+    projects: &[Project],
+    count: u64,
+    manner: Manner,
+    socket: &mut Socket,
+) -> Duration {
     let place = usize::try_from(count).unwrap_or(0) % projects.len();
     let project = &projects[place];
     let document = fixtures::numbered(&project.name(), count);

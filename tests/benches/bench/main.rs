@@ -1,6 +1,6 @@
 //! `make bench`: what the whole chain costs, beside what its parts cost alone,
 //! measured in the same run on the same servers. Arguments choose parts:
-//! `latency`, `throughput`, `idle`, `unchanged`, `growing`, `browser`; none runs all.
+//! `latency`, `throughput`, `idle`, `unchanged`, `growing`, `flood`, `browser`; none runs all.
 //!
 //! The figures mean something on a machine that does nothing else.
 
@@ -11,6 +11,7 @@
 )]
 
 mod browser;
+mod flood;
 mod growing;
 mod idle;
 mod latency;
@@ -22,12 +23,13 @@ mod unchanged;
 
 use report::Report;
 
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 7] = [
     "latency",
     "throughput",
     "idle",
     "unchanged",
     "growing",
+    "flood",
     "browser",
 ];
 
@@ -60,6 +62,7 @@ fn main() {
                 "idle" => idle::run(&mut report).await,
                 "unchanged" => unchanged::run(&mut report).await,
                 "growing" => growing::run(&mut report).await,
+                "flood" => flood::run(&mut report).await,
                 _ => browser::run(&mut report).await,
             }
         });

@@ -19,7 +19,7 @@ use crate::pages::open;
 /// What must not leave the host.
 const SECRET: &str = "hunter2";
 
-fn put(project: &Path, file: &str, text: &str) {
+pub(crate) fn put(project: &Path, file: &str, text: &str) {
     let path = project.join(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
@@ -224,7 +224,7 @@ async fn a_rebuild_finds_the_same_parts_for_the_same_builds() {
 }
 
 /// The only build, once it is as it should be.
-async fn only(system: &System, what: &str, probe: impl Fn(&Build) -> bool) -> Build {
+pub(crate) async fn only(system: &System, what: &str, probe: impl Fn(&Build) -> bool) -> Build {
     let api = system.api();
     eventually(what, async || {
         let builds = api.builds().await?;
@@ -236,7 +236,7 @@ async fn only(system: &System, what: &str, probe: impl Fn(&Build) -> bool) -> Bu
     api.builds().await.unwrap().remove(0)
 }
 
-fn checkpoint(dir: &Path, phase: &str, loops: u64) {
+pub(crate) fn checkpoint(dir: &Path, phase: &str, loops: u64) {
     let state = json!({"project_name":"shop","task_description":"Build a shop","session_id":"shop_1","start_time":"2025-10-01T22:00:00.5",
         "iterations":loops,"completed_tasks":[],"failed_attempts":[],"current_phase":phase,"artifacts":{"scout":"a text"}});
     let text = state.to_string();

@@ -223,30 +223,6 @@ async fn the_oldest_lines_give_way_and_are_counted_and_shown() {
 }
 
 #[tokio::test]
-async fn a_flood_is_skipped_and_counted_and_states_go_first() {
-    let system = System::start().await;
-    let workflow = Workflow::begin(&system.watch.join("shop"), "3af4a34d");
-    workflow.state(Tree::Main, &planned("83", "feature-issue-83"));
-    let id = workflow.build_id(HOST, 1);
-    system.build_by_id(&id, |_| true).await;
-    let path = execution_log(&workflow);
-    append(&path, "first\n");
-    let api = system.api();
-    log(&api, &id, "", |page| page.lines.len() == 1).await;
-    let line = format!("{}\n", "z".repeat(999));
-    append(&path, &line.repeat(40_000));
-    // The state that comes with it is there long before the lines are.
-    workflow.phases(Tree::Main, &["Plan"], Some("Validate"));
-    system
-        .build_by_id(&id, |build| build.phase.as_deref() == Some("Validate"))
-        .await;
-    append(&path, "last\n");
-    let end = |page: &LogPage| page.lines.last().is_some_and(|line| line.text == "last");
-    let page = log(&api, &id, "?last=1", end).await;
-    assert!(page.skipped_bytes > 30_000_000, "{}", page.skipped_bytes);
-}
-
-#[tokio::test]
 async fn no_line_leaves_a_host_whose_texts_may_not() {
     let mut system = System::bare().await;
     let aggregator = Aggregator::start(&system.nats, &system.database).await;

@@ -149,3 +149,75 @@ async fn tool_inputs_and_outputs_are_shown_masked_where_that_is_allowed() {
     })
     .await;
 }
+
+/// A hook event as ADW's scripts append them.
+fn hook(workflow: &str, kind: &str, tool: &str, payload: &Value) -> String {
+    let line = json!({"event_id":"evt-1","event_type":kind,"source_app":"adw","session_id":"s1","workflow_id":format!("wf-{workflow}"),
+        "timestamp":"2025-12-10T10:33:03.064","payload":payload,"tool_name":tool,"chat_history":null});
+    format!("{line}\n")
+}
+
+#[tokio::test]
+async fn hook_events_are_figures_of_their_workflows_builds_and_texts_only_where_that_is_allowed() {
+    for (texts, shown) in [("logs", false), ("all", true)] {
+        let system = system_with(&[("PHASELINE_TEXTS", texts)]).await;
+        let shop = system.watch.join("shop");
+        let workflows = ["3af4a34d", "77aa0001"].map(|id| Workflow::begin(&shop, id));
+        let hooks = shop.join(".claude/logs/hook_events.jsonl");
+        let (first, second) = ("3af4a34d", "77aa0001");
+        let list =
+            json!({"tool_input":{"todos":[{"content":"Write the code","status":"in_progress"}]}});
+        append(&hooks, &hook(first, "PreToolUse", "TodoWrite", &list));
+        append(
+            &hooks,
+            &hook(
+                first,
+                "PreToolUse",
+                "Bash",
+                &json!({"tool_input":{"command":SECRET}}),
+            ),
+        );
+        append(
+            &hooks,
+            &hook(
+                second,
+                "PreToolUse",
+                "Read",
+                &json!({"tool_input":{"file":SECRET}}),
+            ),
+        );
+        append(
+            &hooks,
+            &hook(first, "Notification", "", &json!({"message":SECRET})),
+        );
+        for workflow in &workflows {
+            workflow.state(Tree::Main, &planned("83", "feature-issue-83"));
+        }
+        let fact = |build: &protocol::Build, key: &str| {
+            let fact = build.facts.iter().find(|fact| fact.key == key);
+            fact.map(|fact| fact.text.clone())
+        };
+        let is_told = |build: &protocol::Build| fact(build, "hook_tools").is_some();
+        let builds = [
+            system
+                .build_by_id(&workflows[0].build_id(HOST, 1), |build| {
+                    fact(build, "hook_notifications").is_some()
+                        && fact(build, "hook_tools").as_deref() == Some("2")
+                })
+                .await,
+            system
+                .build_by_id(&workflows[1].build_id(HOST, 1), is_told)
+                .await,
+        ];
+        assert_eq!(fact(&builds[1], "hook_tools").as_deref(), Some("1"));
+        assert_eq!(
+            builds[0].todos.as_ref().unwrap()[0]["text"],
+            "Write the code"
+        );
+        assert_eq!(builds[1].todos, None);
+        assert_eq!(builds[0].calls.is_some(), shown, "{texts}");
+        for event in system.database.events().await.unwrap() {
+            assert!(!format!("{event:?}").contains("hunter2"), "{event:?}");
+        }
+    }
+}

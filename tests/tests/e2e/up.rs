@@ -10,6 +10,8 @@ use harness::process::{Process, clean, program};
 use harness::wait::{check, eventually, eventually_within};
 use harness::writer::Project;
 use harness::{ports, scratch, spawner};
+use protocol::BuildState;
+use serde_json::json;
 
 /// The first start makes a database cluster.
 const FIRST_START: std::time::Duration = std::time::Duration::from_secs(120);
@@ -107,8 +109,35 @@ async fn a_written_file_reaches_the_api_and_everything_ends_with_the_launcher() 
     assert!(status.success(), "{status}");
     let builds = api.builds().await.unwrap();
     let hosts: HashSet<&str> = builds.iter().map(|build| build.host.as_str()).collect();
-    assert_eq!((builds.len(), hosts.len()), (3, 3), "{hosts:?}");
-    assert!(builds.iter().take(2).all(|build| build.ended_at.is_some()));
+    assert_eq!((builds.len(), hosts.len()), (4, 3), "{hosts:?}");
+    assert!(builds.iter().take(3).all(|build| build.ended_at.is_some()));
+    // Each panel of a build's page has something to show.
+    for (shown, project) in [
+        ("tasks", "storefront"),
+        ("tests", "storefront"),
+        ("decisions", "storefront"),
+        ("summary", "ledger-api"),
+        ("cost_usd", "ticket-desk"),
+        ("todos", "ticket-desk"),
+        ("calls", "ticket-desk"),
+        ("context", "ticket-desk"),
+        ("agents", "ticket-desk"),
+    ] {
+        let build = builds
+            .iter()
+            .find(|build| build.project == project)
+            .unwrap();
+        let build = serde_json::to_value(build).unwrap();
+        assert!(!build[shown].is_null(), "{shown} of {build}");
+        let log = api.log(build["id"].as_str().unwrap(), "").await.unwrap();
+        assert!(!log.lines.is_empty(), "the log of {project}");
+    }
+    let ledger = builds
+        .iter()
+        .find(|build| build.project == "ledger-api")
+        .unwrap();
+    let failed = &ledger.tests.as_ref().unwrap()["runs"][2]["failed"];
+    assert_eq!((failed, ledger.state), (&json!(12), BuildState::Failed));
 
     // kill -9 of the launcher: its servers end by themselves.
     up.process.kill();

@@ -1,6 +1,7 @@
 //! ADW's files: in the main tree and in worktrees, one build for one id.
 
 use protocol::ProjectToken;
+use serde_json::json;
 
 use super::*;
 
@@ -104,4 +105,36 @@ fn a_directory_of_dependencies_is_left_out_also_among_workflows() {
     write(dir.path(), "agents/node_modules/adw_state.json", "{}");
     let half = Half::start(state.path(), &[dir.path()]);
     half.settle(dir.path(), 0);
+}
+
+#[test]
+fn hooks_of_several_workflows_in_one_file_reach_each_of_them() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let hook = |workflow: &str| {
+        let line = json!({"event_type":"PreToolUse","workflow_id":format!("wf-{workflow}"),"tool_name":"Read","payload":{}});
+        format!("{line}\n")
+    };
+    let person = r#"{"event_type":"Stop","session_id":"s"}"#;
+    const HOOKS: &str = ".claude/logs/hook_events.jsonl";
+    write(dir.path(), "quiet/.claude/logs/hook_events.jsonl", person);
+    write(dir.path(), HOOKS, &(hook("a") + &hook("b") + &hook("a")));
+    write(
+        dir.path(),
+        &format!("trees/3af4a34d/{HOOKS}"),
+        &(hook("a") + person),
+    );
+    let half = Half::start(state.path(), &[dir.path()]);
+    let mut told: Vec<_> = half
+        .expect(3)
+        .iter()
+        .map(|event| {
+            let digest: serde_json::Value = serde_json::from_str(document(event)).unwrap();
+            (event.project_token, digest["events"].as_u64())
+        })
+        .collect();
+    let of = |id: &str, events: u64| (ProjectToken::of_id("adw", id), Some(events));
+    let mut expected = vec![of("a", 2), of("b", 1), of("3af4a34d", 2)];
+    told.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(told, expected);
 }

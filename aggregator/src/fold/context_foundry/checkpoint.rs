@@ -44,7 +44,9 @@ pub(super) fn content(
     run.foundry.is_under_way = true;
     run.foundry.loop_started = name(document, "start_time").or(run.foundry.loop_started.take());
     run.foundry.loops = count(document, "iterations").or(run.foundry.loops);
-    if let Some(project) = name(document, "project_name") {
+    // Where a live file tells too, the project is called as its directory.
+    let project = name(document, "project_name").filter(|_| !run.foundry.was_live());
+    if let Some(project) = project {
         run.build.project = project;
     }
     let phase = name(document, "current_phase");

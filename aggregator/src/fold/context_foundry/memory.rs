@@ -18,6 +18,9 @@ pub(in crate::fold) struct Memory {
     live_at: Option<Timestamp>,
     checkpoint_at: Option<Timestamp>,
     http_at: Option<Timestamp>,
+    /// The project's own file was among what told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) met_live_file: bool,
     /// It was past its first phase when it was seen: parts found with it may be of it.
     #[serde(default)]
     pub(super) is_under_way: bool,
@@ -54,6 +57,34 @@ impl Memory {
                 let checkpoint = self.checkpoint_at;
                 checkpoint.is_none_or(|checkpoint| checkpoint.millis_since(at) <= SAME_AGE_MS)
             }
+        }
+    }
+
+    /// The project's live file told where the build stands.
+    pub(in crate::fold) fn was_live(&self) -> bool {
+        self.met_live_file
+    }
+
+    /// A checkpoint told of the run, and no live file did.
+    pub(super) fn is_of_checkpoint(&self) -> bool {
+        self.checkpoint_at.is_some() && !self.met_live_file
+    }
+
+    /// Takes over what another track knows of the same run.
+    pub(in crate::fold) fn learn(&mut self, other: Self) {
+        self.live_at = self.live_at.max(other.live_at);
+        self.checkpoint_at = self.checkpoint_at.max(other.checkpoint_at);
+        self.http_at = self.http_at.max(other.http_at);
+        self.context_at = self.context_at.max(other.context_at);
+        self.met_live_file |= other.met_live_file;
+        self.is_under_way |= other.is_under_way;
+        self.loop_started = self.loop_started.take().or(other.loop_started);
+        self.loops = self.loops.or(other.loops);
+        for task in other.tasks_done {
+            self.task_done(task);
+        }
+        for decision in other.decisions {
+            self.decided(decision);
         }
     }
 

@@ -158,6 +158,26 @@ impl Parts {
         }
     }
 
+    /// Takes over the parts of a session's run (none: they waited for one), which goes on as this one.
+    pub(in crate::fold) fn take_over(&mut self, theirs: &Self, from: Option<u32>, to: u32) {
+        for (file, part) in &theirs.files {
+            let has_room = self.files.len() < MAX_PARTS;
+            let is_its = part.run.is_none() || part.run == from;
+            if has_room && is_its && !self.files.contains_key(file) {
+                let run = (part.run == from).then_some(to);
+                self.files.insert(
+                    file.clone(),
+                    Part {
+                        run,
+                        ..part.clone()
+                    },
+                );
+            }
+        }
+        self.left_out += theirs.left_out;
+        self.events = self.events.max(theirs.events);
+    }
+
     /// Whether an equal content of this file is news: it was written again, for another build.
     pub(super) fn is_news(&self, event: &Event) -> bool {
         let part = self.files.get(&event.file);

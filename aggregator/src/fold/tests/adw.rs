@@ -3,6 +3,7 @@
 
 mod calls;
 mod contents;
+mod hooks;
 mod oddities;
 mod phase_log;
 

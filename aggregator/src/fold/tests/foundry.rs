@@ -4,6 +4,7 @@
 mod checkpoints;
 mod metrics;
 mod parts;
+mod sessions;
 mod summaries;
 
 use protocol::EventKind;
