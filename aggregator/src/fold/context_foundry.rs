@@ -254,6 +254,8 @@ fn state(track: &mut Track, event: &Event, document: &Map<String, Value>) -> Opt
     if let Some(current) = &current {
         match meaning {
             Meaning::PhaseCompleted => phases::finish(&mut build.phases, current, at),
+            // Written before the end and read behind it: no other visit.
+            _ if build.has_ended() && phases::knows(&build.phases, current) => {}
             _ => phases::enter(&mut build.phases, current, at),
         }
         phases::count_iterations(&mut build.phases, current, build.test_iteration);

@@ -28,6 +28,11 @@ fn find<'a>(phases: &'a mut [Phase], name: &str) -> Option<&'a mut Phase> {
     phases.iter_mut().find(|phase| same(&phase.name, name))
 }
 
+/// Whether the build was in this phase.
+pub(super) fn knows(phases: &[Phase], name: &str) -> bool {
+    phases.iter().any(|phase| same(&phase.name, name))
+}
+
 /// Enters a phase at its place, unless the build has too many already.
 fn insert(phases: &mut Vec<Phase>, place: usize, phase: Phase) {
     if phases.len() < MAX_PHASES {

@@ -31,6 +31,8 @@ const PHASES: [(&str, u64, &str); 10] = [
 ];
 
 struct Writer {
+    /// Claude Code's session: what one cost is paid once, however often the play is seen.
+    session: String,
     steps: Vec<Step>,
     pause: u64,
     messages: u32,
@@ -78,7 +80,7 @@ impl Writer {
         self.messages += 1;
         let usage = json!({"input_tokens": 4, "output_tokens": 7, "cache_creation_input_tokens": 2_400,
             "cache_read_input_tokens": 18_000 + 5_200 * self.messages});
-        self.claude(&json!({"type": "assistant", "session_id": "s-1", "parent_tool_use_id": null, "message": {
+        self.claude(&json!({"type": "assistant", "session_id": self.session, "parent_tool_use_id": null, "message": {
             "id": format!("msg_{}", self.messages), "model": MODEL, "role": "assistant", "content": [block], "usage": usage}}));
     }
 
@@ -103,13 +105,13 @@ impl Writer {
         let id = format!("toolu_{}", self.messages);
         self.message(&json!({"type": "tool_use", "id": id, "name": name, "input": input}));
         self.claude(
-            &json!({"type": "user", "session_id": "s-1", "message": {"role": "user", "content": [
+            &json!({"type": "user", "session_id": self.session, "message": {"role": "user", "content": [
             {"type": "tool_result", "tool_use_id": id, "content": output, "is_error": is_error}]}}),
         );
     }
 
     fn build(&mut self) {
-        self.claude(&json!({"type": "system", "subtype": "init", "session_id": "s-1", "model": MODEL, "tools": ["Bash", "Edit", "TodoWrite"]}));
+        self.claude(&json!({"type": "system", "subtype": "init", "session_id": self.session, "model": MODEL, "tools": ["Bash", "Edit", "TodoWrite"]}));
         self.todos(0);
         self.tool(
             "Read",
@@ -146,7 +148,7 @@ impl Writer {
         self.todos(4);
         let usage = json!({"inputTokens": 41, "outputTokens": 6_214, "cacheReadInputTokens": 402_311, "cacheCreationInputTokens": 31_200,
             "costUSD": 0.87, "contextWindow": 200_000});
-        self.claude(&json!({"type": "result", "subtype": "success", "is_error": false, "session_id": "s-1", "num_turns": 9, "duration_ms": 14_000,
+        self.claude(&json!({"type": "result", "subtype": "success", "is_error": false, "session_id": self.session, "num_turns": 9, "duration_ms": 14_000,
             "total_cost_usd": 0.87, "modelUsage": {MODEL: usage}}));
     }
 }
@@ -154,6 +156,7 @@ impl Writer {
 /// It completes.
 pub(super) fn play() -> Play {
     let mut writer = Writer {
+        session: uuid::Uuid::new_v4().to_string(),
         steps: Vec::new(),
         pause: 5,
         messages: 0,

@@ -137,6 +137,10 @@ async fn enhanced_metrics_appear_on_the_page_file_by_file() {
         for text in ["1 of 2 done · in parallel", "9 passed · 3 failed", "storage · quality 4 of 5", "error log of 7 B"] {
             assert!(html.contains(text), "{text} in {html}");
         }
+        // On a desk the panel scrolls, and not the page around it too.
+        let desk = json!({"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": false});
+        page.cdp("Emulation.setDeviceMetricsOverride", desk).await;
+        page.until("one thing to scroll", "document.documentElement.scrollHeight <= innerHeight && document.querySelector('.drawer').scrollHeight > innerHeight").await;
         assert!(page.complaints().await.is_empty());
     })
     .await;

@@ -201,3 +201,14 @@ fn wrong_types_in_a_summary_do_no_harm() {
         assert!(play.build().summary.is_some() && play.build().pr_url.is_none());
     }
 }
+
+#[test]
+fn a_phase_that_is_read_behind_its_end_was_not_visited_once_more() {
+    let mut play = Play::new();
+    play.phase("Test", "4/7", "testing");
+    play.summary(json!({"status":"tests_failed_max_iterations","tests_passed":false}));
+    play.phase("Test", "4/7", "failed");
+    let phases = &play.build().phases;
+    assert_eq!((phases.len(), phases[0].iterations), (1, Some(1)));
+    assert_eq!(phases[0].state, protocol::PhaseState::Failed);
+}
