@@ -244,10 +244,13 @@ fn check_setting(args: Args, file: CheckFile) -> Result<Setting, BadSetting> {
     })
 }
 
+/// The first paragraph: what is missing or possible stands on lines of its own.
 fn first_sentence(error: &clap::Error) -> String {
     let text = error.to_string();
-    let first = text.lines().next().unwrap_or("");
-    let first = first.strip_prefix("error: ").unwrap_or(first);
+    let lines = text.lines().map(str::trim);
+    let first: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+    let first = first.join(" ");
+    let first = first.strip_prefix("error: ").unwrap_or(&first);
     format!("{first}; see --help")
 }
 
