@@ -177,6 +177,21 @@ async fn an_empty_page_says_what_is_watched_and_what_to_do() {
     let page = get(&fake, "/").await.body;
     assert!(page.contains("data-kind=\"no-builds\""));
     assert!(page.contains("/srv/build-01") && page.contains("make demo"));
+    // The example is a file as Context Foundry writes it.
+    let example = page.split("&lt;&lt;'END'\n").nth(1).expect("an example");
+    let example = example.split("\nEND").next().unwrap_or_default();
+    let example: serde_json::Value = serde_json::from_str(example).expect("JSON");
+    for key in [
+        "session_id",
+        "current_phase",
+        "phase_number",
+        "status",
+        "progress_detail",
+    ] {
+        assert!(example[key].is_string(), "{key} of {example}");
+    }
+    // No address is known under which an agent elsewhere would reach the broker.
+    assert!(!page.contains("nats://") && page.contains("A second host"));
 }
 
 #[tokio::test]
@@ -201,7 +216,12 @@ async fn the_system_page_says_everything_works_only_where_nothing_is_wrong() {
     alert.ended_at = Some(support::now());
     fake.alerts = vec![alert];
     fake.hosts[0].state = protocol::HostState::Stopped;
-    assert!(get(&fake, "/system").await.body.contains(">Everything works<"));
+    assert!(
+        get(&fake, "/system")
+            .await
+            .body
+            .contains(">Everything works<")
+    );
     fake.away = true;
     let page = get(&fake, "/system").await.body;
     assert!(page.contains("data-verdict=\"bad\">Something is not working<"));
