@@ -26,7 +26,7 @@ pub struct Cli {
 pub enum Command {
     /// Run everything: a private nats-server and Postgres, the aggregator and an agent; Ctrl-C stops all of it.
     Up(Box<Settings>),
-    /// Play two fake builds into a running system.
+    /// Play three fake builds into a running system.
     Demo(DemoArgs),
 }
 
