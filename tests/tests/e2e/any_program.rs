@@ -19,12 +19,13 @@ use crate::pages::{open, until_state};
 const README: &str = include_str!("../../../README.md");
 
 /// The blocks of this language in README's section of this heading.
-fn blocks(heading: &str, language: &str) -> impl Iterator<Item = &'static str> {
+fn blocks(heading: &str, language: &str) -> impl Iterator<Item = &'static str> + use<> {
     let (_, section) = README.split_once(&format!("\n## {heading}\n")).unwrap();
     let section = section.split("\n## ").next().unwrap();
-    let parts = section.split(&format!("```{language}\n")).skip(1);
-    let ended = parts.map(|part| part.split_once("```").unwrap().0);
-    ended.collect::<Vec<_>>().into_iter()
+    let begin = format!("```{language}\n");
+    let parts: Vec<_> = section.split(&begin).skip(1).collect();
+    let parts = parts.into_iter();
+    parts.map(|part| part.split_once("```").unwrap().0)
 }
 
 /// The first block of this language in README's section on any other program.
@@ -94,7 +95,12 @@ async fn the_first_build_of_the_readme_works_as_it_is_pasted() {
         ("hello", BuildState::Running, Some("Builder"))
     );
     let page = system.api().get("/").await.unwrap().body;
-    for shown in ["hello", "running", "Builder", "Writing the parser"] {
+    for shown in ["hello", "running", "Builder"] {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
+    let page = format!("/builds/{id}");
+    let page = system.api().get(&page).await.unwrap().body;
+    for shown in ["Writing the parser", "Scout", "Architect"] {
         assert!(page.contains(shown), "{shown} in {page}");
     }
     next();
@@ -259,6 +265,18 @@ fn check_tells_good_drifted_and_broken_files_apart() {
         let told: Value = serde_json::from_slice(&told.stdout).unwrap();
         assert_eq!(told["warnings"].as_array().unwrap().is_empty(), code == 0);
         assert_eq!(told["producer"], "nightly");
+        // Who has the launcher only asks that one.
+        let mut launcher = clean(Command::new(program("phaseline")));
+        launcher
+            .arg("check")
+            .arg(&file)
+            .arg("--config")
+            .arg(&config);
+        let said = launcher.output().unwrap();
+        assert_eq!(
+            (said.status.code(), text(&said.stdout)),
+            (Some(code), shown)
+        );
     }
     let nobodys = dir.join("shop/other.json");
     write(&nobodys, good);
