@@ -3,10 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use std::path::Path;
-
-use agent::check::Setting;
-use agent::settings::{self, Command, NoSettings};
+use agent::settings::{self, Checking, Command, NoSettings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -17,11 +14,7 @@ const BAD_SETTING: u8 = 64;
 fn main() -> ExitCode {
     let (config, log) = match settings::read(std::env::args_os()) {
         Ok(Command::Watch(config, log)) => (*config, log),
-        Ok(Command::Check {
-            file,
-            json,
-            setting,
-        }) => return check(&file, json, &setting),
+        Ok(Command::Check(checking)) => return check(&checking),
         Err(NoSettings::Asked(text)) => {
             let _ = write!(std::io::stdout(), "{text}");
             return ExitCode::SUCCESS;
@@ -53,17 +46,14 @@ fn refused(sentence: &str) -> ExitCode {
 }
 
 /// Says what a file becomes.
-fn check(file: &Path, json: bool, setting: &Setting) -> ExitCode {
-    let report = match agent::check::check(file, setting) {
-        Ok(report) => report,
-        Err(bad) => return refused(&bad.to_string()),
-    };
-    let text = match json {
-        true => report.json() + "\n",
-        false => report.text(),
-    };
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::from(u8::from(!report.warnings.is_empty()))
+fn check(checking: &Checking) -> ExitCode {
+    match checking.explain() {
+        Ok((text, code)) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::from(code)
+        }
+        Err(bad) => refused(&bad.to_string()),
+    }
 }
 
 async fn run(config: agent::Config) -> anyhow::Result<()> {

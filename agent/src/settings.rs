@@ -9,17 +9,19 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::check::Setting;
 use crate::config::{
-    self, BadSetting, Config, Custom, INGEST, INGEST_EXPECTED, LogPattern, MAX_DEPTH, NatsTarget,
+    BadSetting, Config, Custom, INGEST, INGEST_EXPECTED, LogPattern, MAX_DEPTH, NatsTarget,
     OUTBOX_MAX, Texts,
 };
 use crate::ingest::Taking;
 use crate::nats::password_from;
 use values::{default_state_dir, expand, host, prune, set, set_text, watch};
 
+mod check;
+pub mod command_line;
 mod values;
 
+pub use check::{CheckArgs, Checking};
 pub(crate) use values::home;
 
 /// Where NATS is unless told.
@@ -112,14 +114,7 @@ pub enum Command {
     /// To watch.
     Watch(Box<Config>, LogSettings),
     /// To say what a file becomes.
-    Check {
-        /// The file, absolute.
-        file: PathBuf,
-        /// For machines.
-        json: bool,
-        /// What is watched for.
-        setting: Box<Setting>,
-    },
+    Check(Box<Checking>),
 }
 
 /// The file's keys.
@@ -144,16 +139,6 @@ struct File {
     transcripts: Vec<String>,
     log: Option<String>,
     log_format: Option<String>,
-    #[serde(default)]
-    producer: Vec<toml::Table>,
-}
-
-/// What `check` reads of a file, which may be that of `phaseline up`: it has other keys beside.
-#[derive(Debug, Default, Deserialize)]
-struct CheckFile {
-    host: Option<String>,
-    watch: Option<OneOrMany>,
-    prune: Option<OneOrMany>,
     #[serde(default)]
     producer: Vec<toml::Table>,
 }
@@ -201,57 +186,24 @@ impl From<BadSetting> for NoSettings {
 /// # Errors
 /// See [`NoSettings`].
 pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, NoSettings> {
-    let mut args = Args::command()
-        .try_get_matches_from(args)
-        .and_then(|matches| Args::from_arg_matches(&matches))
-        .map_err(|error| match error.kind() {
-            clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => {
-                NoSettings::Asked(error.to_string())
-            }
-            _ => NoSettings::Bad(first_sentence(&error)),
-        })?;
+    let matches = command_line::matches(Args::command(), args)?;
+    let mut args =
+        Args::from_arg_matches(&matches).map_err(|error| command_line::refusal(&error))?;
     if let Some(Sub::Check { file, json }) = args.command.take() {
-        let file = config::absolute("FILE", &file)?;
-        let settings = read_file(args.config.as_deref())?;
-        return Ok(Command::Check {
+        let checking = CheckArgs {
             file,
             json,
-            setting: Box::new(check_setting(args, settings)?),
-        });
+            config: args.config,
+            host: args.host,
+            watch: args.watch,
+            prune: args.prune,
+        };
+        return Ok(Command::Check(Box::new(checking.read()?)));
     }
     let settings: File = read_file(args.config.as_deref())?;
     let log = log_settings(&args, &settings)?;
     let config = config(args, settings)?.checked()?;
     Ok(Command::Watch(Box::new(config), log))
-}
-
-/// What `check` needs; nothing that only a running agent does.
-fn check_setting(args: Args, file: CheckFile) -> Result<Setting, BadSetting> {
-    let is_told = args.watch.as_ref().is_some_and(|list| !list.is_empty()) || file.watch.is_some();
-    let watch = watch(args.watch, file.watch);
-    let watch: Result<Vec<PathBuf>, BadSetting> = watch
-        .iter()
-        .map(|path| config::absolute("PHASELINE_WATCH", path))
-        .collect();
-    let prune = prune(args.prune, file.prune)?;
-    let producers = Custom::read(&file.producer)?;
-    producers.check_walked(&prune)?;
-    Ok(Setting {
-        host: host(args.host, file.host),
-        watch: Some(watch?).filter(|_| is_told),
-        prune,
-        producers,
-    })
-}
-
-/// The first paragraph: what is missing or possible stands on lines of its own.
-fn first_sentence(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let lines = text.lines().map(str::trim);
-    let first: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
-    let first = first.join(" ");
-    let first = first.strip_prefix("error: ").unwrap_or(&first);
-    format!("{first}; see --help")
 }
 
 /// The file's keys; none is set where there is no file.
@@ -267,7 +219,7 @@ fn read_file<T: Default + DeserializeOwned>(path: Option<&Path>) -> Result<T, Ba
     let text = std::fs::read_to_string(path)
         .map_err(|error| bad(format!("a TOML file that can be read: {error}")))?;
     toml::from_str(&text).map_err(|error| {
-        let message = error.message().replace('\n', " ");
+        let message = protocol::text::at_line(&text, error.span(), error.message());
         bad(format!("a TOML file with this program's keys: {message}"))
     })
 }

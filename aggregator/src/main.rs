@@ -16,10 +16,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(told) => {
-            let code = if told.use_stderr() { EXIT_USAGE } else { 0 };
+        Err(told) if !told.use_stderr() => {
             let _ = told.print();
-            return code.into();
+            return ExitCode::SUCCESS;
+        }
+        Err(bad) => {
+            // One sentence, as of every setting that cannot be used: the first paragraph.
+            let text = bad.to_string();
+            let lines = text.lines().map(str::trim);
+            let first: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+            let _ = writeln!(std::io::stderr(), "{}; see --help", first.join(" "));
+            return EXIT_USAGE.into();
         }
     };
     let command = cli.command;

@@ -209,9 +209,12 @@ fn raise_file_limit() {
 /// # Errors
 /// When it cannot be had, e.g. because another program listens there.
 pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("listen on {address}"))?;
+    let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrNotAvailable => anyhow!(
+            "listen on {address}: this machine has no such address; choose one of its own, or 0.0.0.0 for all it has (PHASELINE_LISTEN)"
+        ),
+        _ => anyhow::Error::from(error).context(format!("listen on {address}")),
+    })?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     Ok(listener)
 }

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::child::Account;
+use crate::settings::BadSetting;
 
 /// Tried in this order when the launcher is root and there is no data yet.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
@@ -67,6 +68,40 @@ pub(crate) async fn let_through(dir: &Path, account: Option<Account>) -> Result<
     };
     std::fs::set_permissions(dir, Permissions::from_mode(0o711))
         .with_context(|| format!("failed to change the mode of {}", dir.display()))?;
+    if enters(dir, account).await? {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "{} cannot be entered by the user (id {}) that Postgres runs as: choose a state directory (--state-dir) outside of private directories, e.g. /var/lib/phaseline",
+        dir.display(),
+        account.uid
+    ))
+}
+
+/// Whether the account can come as far as this directory, which is not made
+/// yet. Looks only: a start that is refused leaves nothing behind.
+///
+/// # Errors
+/// When it cannot; a bad setting.
+pub(crate) async fn check_way(dir: &Path, account: Option<Account>) -> Result<()> {
+    let Some(account) = account else {
+        return Ok(());
+    };
+    let nearest = dir.ancestors().find(|above| above.exists());
+    let nearest = nearest.unwrap_or(Path::new("/"));
+    if enters(nearest, account).await? {
+        return Ok(());
+    }
+    let problem = format!(
+        "{} cannot be entered by the user that Postgres runs as (id {})",
+        nearest.display(),
+        account.uid
+    );
+    let expected = "a directory outside of private ones, such as /var/lib/phaseline";
+    Err(BadSetting::new("PHASELINE_STATE_DIR", problem, expected).into())
+}
+
+async fn enters(dir: &Path, account: Account) -> Result<bool> {
     let status = tokio::process::Command::new("setpriv")
         .args([
             format!("--reuid={}", account.uid),
@@ -80,12 +115,5 @@ pub(crate) async fn let_through(dir: &Path, account: Option<Account>) -> Result<
         .status()
         .await
         .context("failed to run setpriv (package util-linux)")?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(anyhow!(
-        "{} cannot be entered by the user (id {}) that Postgres runs as: choose a state directory (--state-dir) outside of private directories, e.g. /var/lib/phaseline",
-        dir.display(),
-        account.uid
-    ))
+    Ok(status.success())
 }

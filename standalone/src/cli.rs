@@ -1,9 +1,12 @@
 //! The command line of `phaseline`.
 
-use clap::{Parser, Subcommand};
+use std::io::Write as _;
+
+use agent::settings::{CheckArgs, NoSettings, command_line};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::demo::DemoArgs;
-use crate::settings::{EXIT_USAGE, Settings};
+use crate::settings::{DataArgs, EXIT_USAGE, Settings};
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -26,8 +29,13 @@ pub struct Cli {
 pub enum Command {
     /// Run everything: a private nats-server and Postgres, the aggregator and an agent; Ctrl-C stops all of it.
     Up(Box<Settings>),
-    /// Play two fake builds into a running system.
+    /// Play three fake builds into a running system.
     Demo(DemoArgs),
+    /// Say what a producer's file becomes: whose it is, its build, its fields and its state. Starts
+    /// nothing. Code 0: fine, 1: with warnings, 64: it cannot be said.
+    Check(CheckArgs),
+    /// Fold all stored events anew, as after an upgrade that reads them better; `phaseline up` must not be running.
+    Rebuild(DataArgs),
 }
 
 impl Cli {
@@ -36,10 +44,23 @@ impl Cli {
     /// # Errors
     /// The exit code when there is nothing to run: 0 after help, 64 for a bad command line.
     pub fn read() -> Result<Self, u8> {
-        Self::try_parse().map_err(|error| {
-            // Nothing is left to do when the terminal is gone.
-            let _ = error.print();
-            if error.use_stderr() { EXIT_USAGE } else { 0 }
+        // Nothing is left to do when the terminal is gone.
+        if std::env::args_os().len() < 2 {
+            let _ = write!(std::io::stderr(), "{}", Self::command().render_help());
+            return Err(EXIT_USAGE);
+        }
+        let read = command_line::matches(Self::command(), std::env::args_os()).and_then(|typed| {
+            Self::from_arg_matches(&typed).map_err(|error| command_line::refusal(&error))
+        });
+        read.map_err(|none| match none {
+            NoSettings::Asked(text) => {
+                let _ = write!(std::io::stdout(), "{text}");
+                0
+            }
+            NoSettings::Bad(sentence) => {
+                let _ = writeln!(std::io::stderr(), "phaseline: {sentence}");
+                EXIT_USAGE
+            }
         })
     }
 }
@@ -47,7 +68,6 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -14,6 +14,7 @@ pub mod postgres;
 mod postgres_bin;
 mod private_dir;
 mod ready;
+pub mod rebuild;
 pub mod roots;
 mod runtime_file;
 mod script;

@@ -1,5 +1,7 @@
 //! The log: one line per event on standard error.
 
+use std::io::IsTerminal as _;
+
 use aggregator::config::{BadSetting, LogFormat, value};
 
 /// Libraries that tell at `info` what only a developer asks for. The setting comes after it and so beats it.
@@ -29,6 +31,8 @@ impl Log {
         let filter = tracing_subscriber::EnvFilter::new(format!("{QUIET},{}", self.filter));
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
+            // Colours are for people; in a file they are noise.
+            .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr);
         match self.format {
             LogFormat::Text => log.init(),

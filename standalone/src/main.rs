@@ -4,10 +4,11 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use agent::settings::CheckArgs;
 use anyhow::Result;
 use standalone::cli::{Cli, Command};
 use standalone::settings::{BadSetting, EXIT_USAGE, Settings};
-use standalone::{demo, roots, signals, up};
+use standalone::{demo, rebuild, roots, signals, up};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return ExitCode::from(code),
     };
+    if let Command::Check(args) = cli.command {
+        return check(args);
+    }
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -30,6 +34,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says what a file becomes, as the agent's own program does.
+fn check(args: CheckArgs) -> ExitCode {
+    match args.read().and_then(|checking| checking.explain()) {
+        Ok((text, code)) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::from(code)
+        }
+        Err(bad) => {
+            let _ = writeln!(std::io::stderr(), "phaseline: {bad}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
 #[tokio::main]
 async fn run(cli: Cli) -> Result<()> {
     let stop = CancellationToken::new();
@@ -40,6 +58,13 @@ async fn run(cli: Cli) -> Result<()> {
                 args.log()?.start();
                 demo::run(args, std::io::stdout(), stop.clone()).await
             }
+            Command::Rebuild(args) => {
+                let (config, log) = Settings::from(args).resolve()?;
+                log.start();
+                rebuild::run(config, std::io::stdout(), stop.clone()).await
+            }
+            // Done by `main`: it needs none of this.
+            Command::Check(_) => Ok(()),
         }
     };
     tokio::select! {

@@ -14,9 +14,11 @@ use serde::Deserialize;
 use crate::log::Log;
 
 mod check;
+mod data;
 
 pub use aggregator::config::{BadSetting, EXIT_USAGE};
 pub(crate) use check::state_dir;
+pub use data::DataArgs;
 
 /// Checked settings of `phaseline up`.
 #[derive(Debug, Clone)]

@@ -86,10 +86,15 @@ fn is_ours(state_dir: &Path) -> bool {
 /// Makes the state directory ours.
 async fn claim(state_dir: &Path) -> Result<DirLock> {
     // Any other directory is somebody's, and stays as it is.
-    if !state_dir.exists() || is_ours(state_dir) {
-        create_private_dir(state_dir)?;
+    let is_new = !state_dir.exists();
+    if is_new || is_ours(state_dir) {
         // As root, Postgres' user must pass through it to its own directory.
-        account::let_through(state_dir, account::choose(state_dir).await?).await?;
+        let account = account::choose(state_dir).await?;
+        if is_new {
+            account::check_way(state_dir, account).await?;
+        }
+        create_private_dir(state_dir)?;
+        account::let_through(state_dir, account).await?;
     }
     match DirLock::take(state_dir) {
         Ok(lock) => Ok(lock),
@@ -112,6 +117,11 @@ async fn bind(listen: SocketAddr) -> Result<TcpListener> {
             listen.port(),
             listen.ip(),
             SocketAddr::new(listen.ip(), listen.port().wrapping_add(1).max(1024)),
+        ),
+        std::io::ErrorKind::AddrNotAvailable => anyhow!(
+            "this machine has no address {}: listen on one of its own, e.g. --listen 127.0.0.1:{port} for itself or 0.0.0.0:{port} for its networks (PHASELINE_LISTEN)",
+            listen.ip(),
+            port = listen.port(),
         ),
         _ => anyhow!("failed to listen on {listen}: {error}"),
     })
@@ -295,6 +305,14 @@ impl Part {
     }
 }
 
+/// The private Postgres, as the aggregator is told of it.
+pub(crate) fn database(postgres: &PostgresServer) -> aggregator::DatabaseTarget {
+    aggregator::DatabaseTarget {
+        url: postgres.url(),
+        password: Some(postgres.password().reveal().to_owned()),
+    }
+}
+
 fn aggregator_config(
     config: &UpConfig,
     nats: &NatsServer,
@@ -306,10 +324,7 @@ fn aggregator_config(
             user: Some(NatsServer::AGGREGATOR_USER.to_owned()),
             password: Some(nats.aggregator_password().reveal().to_owned()),
         },
-        aggregator::DatabaseTarget {
-            url: postgres.url(),
-            password: Some(postgres.password().reveal().to_owned()),
-        },
+        database(postgres),
     );
     aggregator.retention = config.retention;
     aggregator.budgets.clone_from(&config.budgets);
@@ -365,6 +380,17 @@ mod tests {
         let error = bind(address).await.unwrap_err().to_string();
         assert!(
             error.contains("in use") && error.contains("--listen"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_machine_is_one_sentence_with_a_way_out() {
+        // Of the block for documentation (RFC 5737): nobody's.
+        let error = bind("192.0.2.1:18082".parse().unwrap()).await.unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("no address 192.0.2.1") && error.contains("--listen 127.0.0.1:18082"),
             "{error}"
         );
     }

@@ -77,5 +77,11 @@ pub fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, BadSetting> {
         )
     };
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| bad(error.message().to_owned()))
+    toml::from_str(&text).map_err(|error| {
+        bad(protocol::text::at_line(
+            &text,
+            error.span(),
+            error.message(),
+        ))
+    })
 }

@@ -113,15 +113,15 @@ impl Leader {
             .set(i64::from(!ensured.drift.is_empty()));
         let stream = nats::stream_name(&ensured.stream);
         let another = self.stream.replace(stream.clone()) != Some(stream);
-        if ensured.created && another {
+        // Before the first change there was nothing to lose.
+        if ensured.created && another && self.seq > 0 {
             tracing::warn!(
                 stream = subject::STREAM,
                 "created the stream: there was none"
             );
-            // Before the first change there was nothing to lose.
-            if self.seq > 0 {
-                self.alerts.note(STREAM_GONE.to_owned(), STREAM_GONE_REMEDY);
-            }
+            self.alerts.note(STREAM_GONE.to_owned(), STREAM_GONE_REMEDY);
+        } else if ensured.created && another {
+            tracing::info!(stream = subject::STREAM, "created the stream");
         }
         if !ensured.drift.is_empty() {
             tracing::warn!(

@@ -1,5 +1,5 @@
 //! Any other program: from a `[[producer]]` table to the page, and what
-//! `phaseline-agent check` says of its files. The example is README's own.
+//! `check` says of its files. The examples are README's own, pasted.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,6 +10,7 @@ use harness::browser::{available, with_browser};
 use harness::process::{clean, program};
 use harness::scratch;
 use harness::system::{Agent, Aggregator, HOST, System};
+use harness::writer::Project;
 use protocol::{BuildState, ProjectToken, subject};
 use serde_json::Value;
 
@@ -17,11 +18,29 @@ use crate::pages::{open, until_state};
 
 const README: &str = include_str!("../../../README.md");
 
+/// The blocks of this language in README's section of this heading.
+fn blocks(heading: &str, language: &str) -> impl Iterator<Item = &'static str> + use<> {
+    let (_, section) = README.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let begin = format!("```{language}\n");
+    let parts: Vec<_> = section.split(&begin).skip(1).collect();
+    let parts = parts.into_iter();
+    parts.map(|part| part.split_once("```").unwrap().0)
+}
+
 /// The first block of this language in README's section on any other program.
 fn example(language: &str) -> &'static str {
-    let (_, section) = README.split_once("\n## Any other program\n").unwrap();
-    let (_, block) = section.split_once(&format!("```{language}\n")).unwrap();
-    block.split_once("```").unwrap().0
+    blocks("Any other program", language).next().unwrap()
+}
+
+/// What is pasted into a shell in this directory.
+fn paste(text: &str, dir: &Path) -> Output {
+    let mut shell = clean(Command::new("sh"));
+    let programs = program("phaseline");
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", programs.parent().unwrap().display());
+    shell.args(["-e", "-c", text]).env("PATH", path);
+    shell.current_dir(dir).output().unwrap()
 }
 
 /// Servers, and an agent with this configuration.
@@ -61,20 +80,43 @@ fn write(file: &Path, text: &str) {
 }
 
 #[tokio::test]
+async fn the_first_build_of_the_readme_works_as_it_is_pasted() {
+    let system = System::start().await;
+    let id = Project::unmade(system.watch.join("hello")).build_id(HOST, 1);
+    let mut blocks = blocks("A first build", "sh");
+    let mut next = || {
+        let said = paste(blocks.next().unwrap(), &system.watch);
+        assert!(said.status.success(), "{}", text(&said.stderr));
+    };
+    next();
+    let build = system.build_by_id(&id, |_| true).await;
+    assert_eq!(
+        (build.project.as_str(), build.state, build.phase.as_deref()),
+        ("hello", BuildState::Running, Some("Builder"))
+    );
+    let page = system.api().get("/").await.unwrap().body;
+    for shown in ["hello", "running", "Builder"] {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
+    let page = format!("/builds/{id}");
+    let page = system.api().get(&page).await.unwrap().body;
+    for shown in ["Writing the parser", "Scout", "Architect"] {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
+    next();
+    let ended = system
+        .build_by_id(&id, |build| build.ended_at.is_some())
+        .await;
+    assert_eq!(ended.state, BuildState::Completed);
+    assert!(blocks.next().is_none(), "a block that nobody tests");
+}
+
+#[tokio::test]
 async fn the_example_of_the_readme_works_as_it_is_pasted() {
     let config = example("toml");
     let system = start(config).await;
     fs::write(system.watch.join("phaseline.toml"), config).unwrap();
-    let mut shell = clean(Command::new("sh"));
-    let agent = program("phaseline-agent");
-    let path = std::env::var("PATH").unwrap();
-    let path = format!("{}:{path}", agent.parent().unwrap().display());
-    let said = shell
-        .args(["-e", "-c", example("sh")])
-        .env("PATH", path)
-        .current_dir(&system.watch)
-        .output()
-        .unwrap();
+    let said = paste(example("sh"), &system.watch);
     let explained = text(&said.stdout);
     assert!(said.status.success(), "{explained}{}", text(&said.stderr));
     for expected in [
@@ -223,6 +265,18 @@ fn check_tells_good_drifted_and_broken_files_apart() {
         let told: Value = serde_json::from_slice(&told.stdout).unwrap();
         assert_eq!(told["warnings"].as_array().unwrap().is_empty(), code == 0);
         assert_eq!(told["producer"], "nightly");
+        // Who has the launcher only asks that one.
+        let mut launcher = clean(Command::new(program("phaseline")));
+        launcher
+            .arg("check")
+            .arg(&file)
+            .arg("--config")
+            .arg(&config);
+        let said = launcher.output().unwrap();
+        assert_eq!(
+            (said.status.code(), text(&said.stdout)),
+            (Some(code), shown)
+        );
     }
     let nobodys = dir.join("shop/other.json");
     write(&nobodys, good);

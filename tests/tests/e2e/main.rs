@@ -39,6 +39,7 @@ mod pages;
 mod presence;
 mod producers_described;
 mod promises;
+mod refusals;
 mod replicas;
 mod runner_lines;
 mod runs;

@@ -9,7 +9,7 @@ use harness::process::{clean, program};
 use harness::system::{Agent, HOST, System};
 
 /// Runs a program to its end; gives exit code, stdout and stderr.
-fn run(
+pub(crate) fn run(
     name: &str,
     arguments: &[&str],
     variables: &[(&str, &str)],
@@ -29,7 +29,7 @@ fn run(
 }
 
 /// Never made: nothing may be touched before the settings are checked.
-const NOWHERE: (&str, &str) = ("PHASELINE_STATE_DIR", "/tmp/phaseline-settings-test");
+pub(crate) const NOWHERE: (&str, &str) = ("PHASELINE_STATE_DIR", "/tmp/phaseline-settings-test");
 
 /// Program, arguments, variables, and what the sentence must name.
 type Case = (
@@ -134,59 +134,6 @@ fn an_agent_takes_calls_on_loopback_addresses_only() {
 }
 
 #[test]
-fn a_refused_start_says_why_and_leaves_nothing_behind() {
-    let dir = harness::scratch::directory("refused");
-    let file = dir.join("file");
-    std::fs::write(&file, "somebody's").unwrap();
-    let (file, inside) = (file.to_str().unwrap(), dir.join("file/inside"));
-    let (inside, new) = (inside.to_str().unwrap(), dir.join("new/state"));
-    let new = new.to_str().unwrap();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
-    fn up<'a>(more: &[&'a str]) -> Vec<&'a str> {
-        [&["up", "--listen", "127.0.0.1:0"], more].concat()
-    }
-    // Program, arguments, exit code, and what the sentence must name.
-    let cases: Vec<(&str, Vec<&str>, i32, &str)> = vec![
-        ("phaseline-agent", vec!["--state-dir", file], 64, file),
-        ("phaseline-agent", vec!["--state-dir", inside], 64, file),
-        (
-            "phaseline-agent",
-            vec!["--state-dir", "/proc/self/x"],
-            64,
-            "/proc/self",
-        ),
-        ("phaseline", up(&["--state-dir", file]), 64, file),
-        (
-            "phaseline",
-            up(&["--state-dir", new, "--postgres-bin", "/usr/share"]),
-            64,
-            "/usr/share",
-        ),
-        (
-            "phaseline",
-            up(&["--state-dir", new, "--nats-server", file]),
-            64,
-            file,
-        ),
-        (
-            "phaseline",
-            vec!["up", "--state-dir", new, "--listen", &taken],
-            1,
-            "in use",
-        ),
-    ];
-    for (name, arguments, expected, named) in cases {
-        let (code, _, stderr) = run(name, &arguments, &[]);
-        assert_eq!(code, Some(expected), "{name} {arguments:?}: {stderr}");
-        assert!(stderr.contains(named), "{name} {arguments:?}: {stderr}");
-        let left: Vec<_> = std::fs::read_dir(&dir).unwrap().collect();
-        assert_eq!(left.len(), 1, "{name} {arguments:?} left {left:?}");
-    }
-    assert_eq!(std::fs::read_to_string(file).unwrap(), "somebody's");
-}
-
-#[test]
 fn help_and_version_answer_on_stdout() {
     for name in ["phaseline", "phaseline-agent", "phaseline-aggregator"] {
         let (code, stdout, _) = run(name, &["--help"], &[]);
@@ -202,19 +149,19 @@ fn help_and_version_answer_on_stdout() {
 }
 
 #[test]
-fn the_readme_has_the_settings_of_all_programs_and_no_others() {
+fn the_table_has_the_settings_of_all_programs_and_no_others() {
     let named = |text: &str| -> BTreeSet<String> {
         let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
         let ours = words.filter(|word| word.starts_with("PHASELINE_"));
         ours.map(str::to_owned).collect()
     };
-    let readme = include_str!("../../../README.md");
-    let (_, section) = readme.split_once("\n## Settings\n").unwrap();
-    let (section, _) = section.split_once("\nCompose has").unwrap();
+    let section = include_str!("../../../docs/settings.md");
     let mut known = BTreeSet::new();
     for (program, command) in [
         ("phaseline", Some("up")),
         ("phaseline", Some("demo")),
+        ("phaseline", Some("check")),
+        ("phaseline", Some("rebuild")),
         ("phaseline-agent", None),
         ("phaseline-aggregator", None),
     ] {

@@ -85,26 +85,33 @@ impl Up {
     }
 }
 
-#[tokio::test]
-async fn a_written_file_reaches_the_api_and_everything_ends_with_the_launcher() {
-    let (watch, state) = (scratch::directory("home"), scratch::directory("up"));
-    let mut up = Up::start(&watch, &state);
-    up.ready().await;
-    assert!(
-        up.children().len() >= 2,
-        "nats-server and Postgres: {:?}",
-        up.children()
-    );
-    let project = Project::create(up.watch.join("first"));
-    project.phase(&fixtures::numbered("first", 1));
-    let id = project.build_id("launcher", 1);
-    let api = Api::new(up.base.clone());
-    eventually("the build", async || api.build(&id).await).await;
+/// `phaseline rebuild` of this state directory: its exit code, stdout and stderr.
+fn rebuild(state: &Path) -> (Option<i32>, String, String) {
+    let mut command = clean(spawner::command(program("phaseline")));
+    command.arg("rebuild").arg("--state-dir").arg(state);
+    let done = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (done.status.code(), text(&done.stdout), text(&done.stderr))
+}
 
-    // A newcomer sees something at once.
+/// It is in a file.
+fn the_log_of_a_first_start_is_plain(said: &str) {
+    assert!(!said.contains('\u{1b}'), "colours in a file: {said}");
+    let stream = said
+        .lines()
+        .find(|line| line.contains("created the stream"));
+    let stream = stream.unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        stream.contains("INFO"),
+        "the first start is usual: {stream}"
+    );
+}
+
+/// The demo of a system that has one build of its own.
+async fn the_demo_fills_every_panel(api: &Api, state: &Path) {
     let mut demo = clean(spawner::command(program("phaseline")));
     demo.args(["demo", "--speed", "100", "--state-dir"])
-        .arg(&state);
+        .arg(state);
     let status = Process::start("phaseline demo", demo).wait().await;
     assert!(status.success(), "{status}");
     let builds = api.builds().await.unwrap();
@@ -138,6 +145,27 @@ async fn a_written_file_reaches_the_api_and_everything_ends_with_the_launcher() 
         .unwrap();
     let failed = &ledger.tests.as_ref().unwrap()["runs"][2]["failed"];
     assert_eq!((failed, ledger.state), (&json!(12), BuildState::Failed));
+}
+
+#[tokio::test]
+async fn a_written_file_reaches_the_api_and_everything_ends_with_the_launcher() {
+    let (watch, state) = (scratch::directory("home"), scratch::directory("up"));
+    let mut up = Up::start(&watch, &state);
+    up.ready().await;
+    the_log_of_a_first_start_is_plain(&up.process.output());
+    assert!(
+        up.children().len() >= 2,
+        "nats-server and Postgres: {:?}",
+        up.children()
+    );
+    let project = Project::create(up.watch.join("first"));
+    project.phase(&fixtures::numbered("first", 1));
+    let id = project.build_id("launcher", 1);
+    let api = Api::new(up.base.clone());
+    eventually("the build", async || api.build(&id).await).await;
+
+    // A newcomer sees something at once.
+    the_demo_fills_every_panel(&api, &state).await;
 
     // kill -9 of the launcher: its servers end by themselves.
     up.process.kill();
@@ -156,10 +184,22 @@ async fn a_written_file_reaches_the_api_and_everything_ends_with_the_launcher() 
     })
     .await;
     assert_eq!(api.events(&id).await.unwrap().len(), 2);
+    let (code, _, said) = rebuild(&state);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("stop `phaseline up` first"), "{said}");
 
     // Ctrl-C: in order, and with success.
     let status = again.process.stop().await;
     assert!(status.success(), "{status}: {}", again.process.tail());
+    again.no_children_left().await;
+
+    // All of its builds, and what it folds them from, with nothing else running.
+    let (code, told, said) = rebuild(&state);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        told.starts_with("folded ") && told.contains(": 4 builds unchanged, 0 changed"),
+        "{told}{said}"
+    );
     again.no_children_left().await;
 }
 
