@@ -37,8 +37,7 @@ pub(crate) async fn connect(
     name: &str,
 ) -> Result<(Client, watch::Receiver<Link>), async_nats::ConnectError> {
     let (link, receiver) = watch::channel(Link::default());
-    // The first failure is told, the thousand after it in an outage are not.
-    let told = AtomicBool::new(false);
+    let told = Told::default();
     let mut options = ConnectOptions::new()
         .name(format!("phaseline-agent {name}"))
         .retry_on_initial_connect()
@@ -60,11 +59,31 @@ pub(crate) async fn connect(
     Ok((client, receiver))
 }
 
-fn note(link: &watch::Sender<Link>, told: &AtomicBool, event: &Event) {
+/// What helps when nats does not know who we are.
+const REFUSED: &str = "nats knows another user or another password: look at PHASELINE_NATS_USER (agent, as we ship nats) \
+                       and at what is in the file of PHASELINE_NATS_PASSWORD_FILE";
+
+/// What was said of a connection that cannot be made: the first failure is
+/// told, the thousand after it in an outage are not.
+#[derive(Default)]
+struct Told {
+    failure: AtomicBool,
+    refusal: AtomicBool,
+}
+
+/// The client hands the broker's refusal on as text.
+fn is_refusal(error: &str) -> bool {
+    error
+        .to_ascii_lowercase()
+        .contains("authorization violation")
+}
+
+fn note(link: &watch::Sender<Link>, told: &Told, event: &Event) {
     match event {
         Event::Connected => {
             tracing::info!("connected to nats");
-            told.store(false, Ordering::Relaxed);
+            told.failure.store(false, Ordering::Relaxed);
+            told.refusal.store(false, Ordering::Relaxed);
             link.send_modify(|link| {
                 link.up = true;
                 link.times += 1;
@@ -76,7 +95,12 @@ fn note(link: &watch::Sender<Link>, told: &AtomicBool, event: &Event) {
         }
         Event::Closed => link.send_modify(|link| link.up = false),
         Event::ServerError(error) => tracing::error!(%error, "nats refused something"),
-        Event::ClientError(error) if !told.swap(true, Ordering::Relaxed) => {
+        Event::ClientError(error) if is_refusal(&error.to_string()) => {
+            if !told.refusal.swap(true, Ordering::Relaxed) {
+                tracing::error!(%error, remedy = REFUSED, "failed to connect to nats; it is tried again for ever");
+            }
+        }
+        Event::ClientError(error) if !told.failure.swap(true, Ordering::Relaxed) => {
             tracing::warn!(%error, "failed to talk to nats; it is tried again for ever");
         }
         other => tracing::debug!(event = %other, "nats"),
@@ -103,6 +127,17 @@ pub(crate) fn password_from(path: &Path) -> std::io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_told_apart_from_a_broker_that_is_away() {
+        let told = |error: &str| async_nats::ClientError::Other(error.to_owned()).to_string();
+        assert!(is_refusal(&told(
+            "authorization violation: nats: authorization violation"
+        )));
+        assert!(!is_refusal(&told(
+            "IO error: Connection refused (os error 111)"
+        )));
+    }
 
     #[test]
     fn pauses_double_up_to_half_a_second() {

@@ -197,7 +197,7 @@ fn tell(alerts: &Alerts, standing: &[BudgetStatus]) {
 }
 
 fn sentence(budget: &BudgetStatus) -> String {
-    let cents = |usd: Money| format!("${:.2}", usd.nearest_f64());
+    let cents = |usd: Money| format!("${}", usd.to_cents());
     let (spent, limit) = (budget.spent_usd.unwrap_or_default(), budget.limit_usd);
     let (spent, limit) = (cents(spent), cents(limit));
     let (project, since) = (&budget.project, budget.since.to_string());

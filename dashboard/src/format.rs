@@ -1,7 +1,7 @@
 //! Durations, times, money and counts as people read them. `static/format.js`
 //! says the same in the browser, where times are local; here they are UTC.
 
-use protocol::Timestamp;
+use protocol::{Money, Timestamp};
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
@@ -51,13 +51,12 @@ pub(crate) fn precise(ms: i64) -> String {
     }
 }
 
-/// US dollars; `~` marks an estimate.
-pub(crate) fn money(usd: f64, estimated: bool) -> String {
+/// US dollars, as [`Money::to_cents`] rounds them; `~` marks an estimate.
+pub(crate) fn money(usd: Money, estimated: bool) -> String {
     let mark = if estimated { "~" } else { "" };
-    if usd > 0.0 && usd < 0.005 {
-        format!("{mark}<$0.01")
-    } else {
-        format!("{mark}${usd:.2}")
+    match usd.to_cents().as_str() {
+        "0.00" if usd != Money::ZERO => format!("{mark}<$0.01"),
+        cents => format!("{mark}${cents}"),
     }
 }
 
@@ -182,8 +181,11 @@ mod tests {
 
     #[test]
     fn money_and_counts_are_short() {
-        assert_eq!(money(4.123, false), "$4.12");
-        assert_eq!(money(0.001, true), "~<$0.01");
+        let money = |usd: &str, estimated| money(usd.parse().unwrap(), estimated);
+        assert_eq!(money("4.123", false), "$4.12");
+        assert_eq!(money("0.125", false), "$0.13");
+        assert_eq!(money("0.001", true), "~<$0.01");
+        assert_eq!(money("0", false), "$0.00");
         assert_eq!(count(41_234), "41 k");
         assert_eq!(count(1_900_000), "1.9 M");
         assert_eq!(bytes(12_400), "12 KiB");

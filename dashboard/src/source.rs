@@ -57,7 +57,7 @@ impl From<Unavailable> for ListError {
 pub enum Past<T> {
     /// As it was.
     Was(T),
-    /// That moment is now, or still to come.
+    /// That moment is now, as near as clocks agree.
     Now,
     /// It was not there yet.
     NotYet,

@@ -35,9 +35,14 @@ export function precise(ms) {
   return short(ms);
 }
 
+/** Half up on the decimal digits, as `Money::to_cents`; `toFixed` rounds the binary ones. */
 export function money(usd, estimated) {
   const mark = estimated ? "~" : "";
-  return usd > 0 && usd < 0.005 ? `${mark}<$0.01` : `${mark}$${usd.toFixed(2)}`;
+  if (usd > 0 && usd < 0.005) return `${mark}<$0.01`;
+  const [dollars, fraction = ""] = String(usd).split(".");
+  const digits = `${fraction}000`;
+  const cents = Number(digits.slice(0, 2)) + (digits[2] >= "5" ? 1 : 0);
+  return `${mark}$${Number(dollars) + Math.floor(cents / 100)}.${two(cents % 100)}`;
 }
 
 export function count(n) {

@@ -9,6 +9,8 @@ import { TITLE_CHARS, line } from "./text.js";
 
 const MAX_NOTICES = 4;
 const OFFSET_NOISE_MS = 1000;
+/** A host that is up was heard within two presences and a margin. */
+const HEARD = "less than 22 s ago";
 const GONE_REMEDY = "check that phaseline-agent runs there and reaches NATS";
 const OUTBOX_REMEDY = "check the way from there to NATS";
 
@@ -45,15 +47,20 @@ function fillNotice(el, notice) {
 
 function fillRoot(el, root) {
   const f = fieldsOf(el);
-  setAttr(el, "data-state", root.state);
+  setAttr(el, "data-state", root.away ? "away" : root.state);
   setText(f["root-host"], root.host ? line(root.host) : "");
   setHidden(f["root-host"], !root.host);
   setText(f["root-path"], line(root.path, TITLE_CHARS));
-  setText(f["root-state"], root.state);
+  setText(f["root-state"], root.away ? `was ${root.state}` : root.state);
   setText(f["root-watches"], watched(root));
   setText(f["root-reason"], root.reason ? line(root.reason, TITLE_CHARS) : "");
   setText(f["root-remedy"], root.remedy ? line(root.remedy, TITLE_CHARS) : "");
   setHidden(f["root-why"], !root.reason && !root.remedy);
+}
+
+/** Of a host that is not heard, each says how it was. */
+function rootsOf(host) {
+  return (host.roots ?? []).map((root) => ({ ...root, away: host.state !== "up" }));
 }
 
 function watched(root) {
@@ -94,7 +101,7 @@ export class Hosts {
       this.#countOpen();
       setKeyed(this.#ul, hosts, (host) => hostKey(host.name), "data-host", () => clone("t-host"), (el, host) => this.#fill(el, host));
       this.#drawNotices(hosts);
-      setList(document.getElementById("roots"), hosts.flatMap((h) => (h.roots ?? []).map((root) => ({ ...root, host: h.name }))), () => clone("t-root"), fillRoot);
+      setList(document.getElementById("roots"), hosts.flatMap((h) => rootsOf(h).map((root) => ({ ...root, host: h.name }))), () => clone("t-root"), fillRoot);
     }
     for (const host of hosts) {
       const card = document.querySelector(`[data-host-card="${hostKey(host.name)}"]`);
@@ -153,13 +160,16 @@ function fillCard(card, host) {
   setList(f["host-notices"], notices, () => clone("t-notice"), fillNotice);
   setText(f["host-agent"], host.agent ? line(host.agent) : UNKNOWN);
   setText(f["host-version"], host.version ? line(host.version) : UNKNOWN);
+  // "Up" says that it was heard within two presences; these move no frame, so that a time shown here would grow old.
+  const up = host.state === "up";
+  setText(f["host-heard"], up ? HEARD : "");
+  setHidden(f["host-heard"], !up);
+  setHidden(f["host-away"], up);
   for (const [key, time] of [["host-started", host.started_at], ["host-seen", host.last_seen_at]]) {
     const t = parse(time);
     setStamp(f[key], t === null ? null : { t, iso: time, text: exact(t) });
   }
-  // "Up" says that it was heard within two presences; these move no frame, so that a time shown here would grow old.
-  setHidden(f["host-heard"], host.state === "up");
   setText(f["host-offset"], offset(host.clock_offset_ms));
   setText(f["host-outbox"], outbox(host.outbox));
-  setList(f["host-roots"], host.roots ?? [], () => clone("t-root"), fillRoot);
+  setList(f["host-roots"], rootsOf(host), () => clone("t-root"), fillRoot);
 }

@@ -177,6 +177,72 @@ async fn an_empty_page_says_what_is_watched_and_what_to_do() {
     let page = get(&fake, "/").await.body;
     assert!(page.contains("data-kind=\"no-builds\""));
     assert!(page.contains("/srv/build-01") && page.contains("make demo"));
+    // The example is a file as Context Foundry writes it.
+    let example = page.split("&lt;&lt;'END'\n").nth(1).expect("an example");
+    let example = example.split("\nEND").next().unwrap_or_default();
+    let example: serde_json::Value = serde_json::from_str(example).expect("JSON");
+    for key in [
+        "session_id",
+        "current_phase",
+        "phase_number",
+        "status",
+        "progress_detail",
+    ] {
+        assert!(example[key].is_string(), "{key} of {example}");
+    }
+    // No address is known under which an agent elsewhere would reach the broker.
+    assert!(!page.contains("nats://") && page.contains("A second host"));
+}
+
+#[tokio::test]
+async fn the_system_page_says_everything_works_only_where_nothing_is_wrong() {
+    let mut fake = Fake::default();
+    fake.hosts.push(host("build-01"));
+    let page = get(&fake, "/system").await.body;
+    assert!(page.contains(">Everything works<") && page.contains(">1 up<"));
+    let mut alert = protocol::page::Alert {
+        began_at: support::now(),
+        ended_at: None,
+        text: "the disk is full".to_owned(),
+        remedy: String::new(),
+    };
+    fake.alerts.push(alert.clone());
+    let page = get(&fake, "/system").await.body;
+    assert!(page.contains("data-verdict=\"warn\">The servers work, but an alert goes on<"));
+    fake.hosts[0].state = protocol::HostState::Gone;
+    let page = get(&fake, "/system").await.body;
+    assert!(page.contains("but an alert goes on and a host is gone<") && page.contains(">1 gone<"));
+    // What is over is told below, and is nothing wrong now.
+    alert.ended_at = Some(support::now());
+    fake.alerts = vec![alert];
+    fake.hosts[0].state = protocol::HostState::Stopped;
+    assert!(
+        get(&fake, "/system")
+            .await
+            .body
+            .contains(">Everything works<")
+    );
+    fake.away = true;
+    let page = get(&fake, "/system").await.body;
+    assert!(page.contains("data-verdict=\"bad\">Something is not working<"));
+}
+
+#[tokio::test]
+async fn a_host_that_is_away_watches_nothing_and_one_that_is_up_says_when_it_was_heard() {
+    let mut fake = Fake::default();
+    fake.hosts.push(host("build-01"));
+    let up = get(&fake, "/hosts").await.body;
+    assert!(up.contains(">less than 22 s ago<") && up.contains(">degraded<"));
+    for state in [protocol::HostState::Gone, protocol::HostState::Stopped] {
+        fake.hosts[0].state = state;
+        for path in ["/hosts", "/"] {
+            let page = get(&fake, path).await.body;
+            assert!(page.contains(">was degraded<"), "{path}");
+            assert!(!page.contains(">degraded<"), "{path}");
+        }
+        let page = get(&fake, "/hosts").await.body;
+        assert!(page.contains("data-f=\"host-heard\" hidden"));
+    }
 }
 
 #[tokio::test]

@@ -302,16 +302,25 @@ const ROUTES: &[Described] = &[
     post(
         "/api/v1/events",
         "Any other program: a CloudEvent 1.0 in structured mode (also as `application/cloudevents+json`) whose `data` is how \
-         the build stands, with the keys of a Build",
+         the build stands, with the keys of a Build. Host, `source`, `subject` and `data.project` tell which build it is: what \
+         is given must be given each time. Another `session_id` of it, or work after its end, begins its next run",
         &[
             needs("specversion", "`1.0`"),
-            needs("id", "The event"),
+            needs("id", "The event; it is given back, and means nothing else"),
             needs("type", "Any text"),
-            needs("source", "With `subject` it names the build"),
-            may("subject", "With `source` it names the build"),
+            needs(
+                "source",
+                "With `subject` and `data.project` it names the build",
+            ),
+            may(
+                "subject",
+                "With `source` it names the build; builds that run at the same time need one each",
+            ),
             needs(
                 "data",
-                "`project`, `phase`, `phase_number`, `state`, `status`, `progress`, `detail`, ...",
+                "`project`, `session_id`, `phase`, `phase_number`, `detail`, ...; `state` is `queued`, `running`, `waiting`, \
+                 `stalled`, `completed`, `failed`, `cancelled` or `unknown`, and running where neither it nor `status` is \
+                 given; `progress` is from 0 to 1, and anything else is not taken",
             ),
         ],
         [

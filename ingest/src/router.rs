@@ -192,7 +192,7 @@ pub(crate) const PLAIN: &[(&str, Read)] = &[
     ("/api/events", claude_code::hook),
     ("/api/build-events", openbuilder::build_event),
     (RUNNER_EVENTS, openbuilder::runner_event),
-    ("/api/v1/events", cloud_events::event),
+    (cloud_events::ROUTE, cloud_events::event),
 ];
 
 pub(crate) const NAMED: &[(&str, Read)] = &[
@@ -243,7 +243,11 @@ async fn try_to_take<S: Sink>(
                 format!("A body may have {MAX_BODY} bytes."),
             )
         })?;
-    let body = Body::read(&bytes)?;
+    let body = Body::read(&bytes);
+    if route == cloud_events::ROUTE {
+        cloud_events::no_binary_mode(&parts.headers, body.as_ref().ok())?;
+    }
+    let body = body?;
     let understood = read(&body, name)?;
     let output = match route {
         RUNNER_EVENTS => openbuilder::output(&body),

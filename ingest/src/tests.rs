@@ -1,5 +1,6 @@
 //! Every route, as its callers call it, against a sink that remembers.
 
+mod cloud_events;
 mod described;
 mod oddities;
 mod taken;

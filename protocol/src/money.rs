@@ -47,6 +47,19 @@ impl Money {
         self.to_string().parse().unwrap_or(f64::MAX)
     }
 
+    /// To the cent for people, `0.13` of 0.125: half up on the decimal digits. They are those of the nearest double,
+    /// which is all that a page's script has: so an amount reads the same wherever it is shown.
+    #[must_use]
+    pub fn to_cents(self) -> String {
+        let text = self.nearest_f64().to_string();
+        let (dollars, fraction) = text.split_once('.').unwrap_or((&text, ""));
+        let mut digits = fraction.bytes().map(|digit| u64::from(digit - b'0'));
+        let mut digit = || digits.next().unwrap_or(0);
+        let cents = digit() * 10 + digit() + u64::from(digit() >= 5);
+        let dollars = dollars.parse::<u64>().unwrap_or(u64::MAX / 100);
+        format!("{}.{:02}", dollars + cents / 100, cents % 100)
+    }
+
     /// This without that; none where that is more.
     #[must_use]
     pub fn minus(self, other: Self) -> Option<Self> {
@@ -190,6 +203,28 @@ mod tests {
             .into_iter()
             .sum();
         assert_eq!(sum.to_string(), "0.2417674999999999997");
+    }
+
+    #[test]
+    fn cents_are_rounded_half_up_on_the_decimal() {
+        for (amount, cents) in [
+            ("0", "0.00"),
+            ("4", "4.00"),
+            ("0.125", "0.13"),
+            ("2.135", "2.14"),
+            ("1.005", "1.01"),
+            ("0.1249", "0.12"),
+            ("0.004999", "0.00"),
+            ("0.005", "0.01"),
+            ("9.995", "10.00"),
+            ("2.00000000000000004", "2.00"),
+            // A sum of doubles that misses the half by less than a double can tell.
+            ("0.2349999999999999997", "0.24"),
+            ("0.0000001", "0.00"),
+            ("100000000000", "100000000000.00"),
+        ] {
+            assert_eq!(money(amount).to_cents(), cents, "{amount}");
+        }
     }
 
     #[test]

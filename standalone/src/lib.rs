@@ -15,6 +15,7 @@ mod postgres_bin;
 mod private_dir;
 mod ready;
 pub mod rebuild;
+pub mod roots;
 mod runtime_file;
 mod script;
 pub mod secret;

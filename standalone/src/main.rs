@@ -8,7 +8,7 @@ use agent::settings::CheckArgs;
 use anyhow::Result;
 use standalone::cli::{Cli, Command};
 use standalone::settings::{BadSetting, EXIT_USAGE, Settings};
-use standalone::{demo, rebuild, signals, up};
+use standalone::{demo, rebuild, roots, signals, up};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -77,9 +77,13 @@ async fn run_up(settings: Settings, stop: CancellationToken) -> Result<()> {
     let (config, log) = settings.resolve()?;
     log.start();
     let (ready, page) = oneshot::channel();
+    let watch = config.watch.clone();
     let announce = async {
         if let Ok(page) = page.await {
             let _ = writeln!(std::io::stdout(), "ready {page}");
+            for doubt in roots::in_doubt(&watch) {
+                tracing::warn!("{doubt}");
+            }
         }
     };
     tokio::join!(up::run(config, ready, stop), announce).0

@@ -115,7 +115,7 @@ fn a_drifted_file_is_warned_about() {
     let warnings = report.warnings.join("\n");
     for expected in [
         "phase: nothing stands at /step/name",
-        "progress: 2.5 stands there, expected a number from 0 to the whole",
+        "progress: 250 stands there, expected a number from 0 to the whole",
         "cost_usd: \"cheap\" stands there, expected an amount of US dollars",
         "status: nobody said what \"linting\" means",
     ] {
@@ -124,6 +124,23 @@ fn a_drifted_file_is_warned_about() {
     assert_eq!(report.warnings.len(), 4, "{warnings}");
     assert_eq!(report.state.as_deref(), Some("unknown"));
     assert_eq!(report.kept, ["stage"]);
+}
+
+#[test]
+fn a_value_that_is_refused_is_shown_as_it_stands_in_the_file() {
+    let place = Place::new();
+    for (stands, shown) in [
+        ("\"lots\"", "\"lots\""),
+        ("140", "140"),
+        ("-1", "-1"),
+        ("[]", "[]"),
+    ] {
+        let text = GOOD.replace("\"percent\":40", &format!("\"percent\":{stands}"));
+        let report = place.check("status/build.json", &text);
+        let expected =
+            format!("progress: {shown} stands there, expected a number from 0 to the whole");
+        assert_eq!(report.warnings, [expected]);
+    }
 }
 
 #[test]
@@ -195,6 +212,10 @@ fn files_of_known_producers_are_explained_too() {
             .unwrap()
             .contains("a build ends with its summary")
     );
+    let nameless = phase.replace(r#""session_id":"shop","#, "");
+    assert!(!nameless.contains("session_id"));
+    let report = place.check(".context-foundry/current-phase.json", &nameless);
+    assert_eq!(report.warnings, [""; 0], "a session may be missing");
     let drifted = place.check(
         ".context-foundry/current-phase.json",
         &phase.replace("current_phase", "stage"),

@@ -2,6 +2,7 @@
 //! and what is forgotten with a directory that went away.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +24,7 @@ impl Pipeline {
                 Hint::File(path, cause) => self.file_hint(&path, cause),
                 Hint::Appeared(path) => self.appeared(&path, &mut walks),
                 Hint::Vanished(path, cause) => self.vanished(&path, cause, &mut walks),
-                Hint::Attributes(path) => self.rights_changed(path, &mut walks),
+                Hint::Attributes(path) => self.rights_changed(&path, &mut walks),
             }
         }
         self.walk_all(&walks);
@@ -119,12 +120,22 @@ impl Pipeline {
         }
     }
 
-    fn rights_changed(&mut self, path: PathBuf, walks: &mut BTreeSet<PathBuf>) {
-        if self.denied.remove(&path) {
-            if self.setup.roots.is_root(&path) {
-                self.check_roots_within(&path);
+    fn rights_changed(&mut self, path: &Path, walks: &mut BTreeSet<PathBuf>) {
+        let from = (Bound::Included(path), Bound::Unbounded);
+        let freed: Vec<PathBuf> = self
+            .denied
+            .range::<Path, _>(from)
+            .take_while(|dir| dir.starts_with(path))
+            // A directory that may be listed and not passed refuses each one in it.
+            .filter(|dir| dir.as_path() == path || dir.parent() == Some(path))
+            .cloned()
+            .collect();
+        for dir in freed {
+            self.denied.remove(&dir);
+            if self.setup.roots.is_root(&dir) {
+                self.check_roots_within(&dir);
             } else {
-                walks.insert(path);
+                walks.insert(dir);
             }
         }
     }

@@ -1,5 +1,6 @@
-//! Places beneath a root that are seen and on purpose not watched. Each would
-//! be a build that nobody sees, so the host's page says which and why.
+//! Places beneath a root that are seen and not watched, on purpose or because
+//! the system refuses. Each would be a build that nobody sees, so the host's page
+//! says which and why.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ pub(super) enum Why {
     Link,
     /// Deeper than `PHASELINE_MAX_DEPTH`.
     TooDeep,
+    /// The system refused to let it be walked, in these words.
+    Refused(String),
 }
 
 /// The places of one root.
@@ -56,13 +59,14 @@ impl LeftOut {
     pub(super) fn doubles(&self) -> impl Iterator<Item = (&Path, &Path)> {
         self.places.iter().filter_map(|(path, why)| match why {
             Why::SameAs(other) => Some((path.as_path(), other.as_path())),
-            Why::Link | Why::TooDeep => None,
+            Why::Link | Why::TooDeep | Why::Refused(_) => None,
         })
     }
 
     /// Reason and remedy, for people; none when nothing is left out.
     pub(super) fn status(&self, max_depth: usize) -> Option<(String, String)> {
-        let kinds = [Kind::Double, Kind::Link, Kind::Deep];
+        // What nobody may have meant comes first.
+        let kinds = [Kind::Refused, Kind::Double, Kind::Link, Kind::Deep];
         let told = kinds.into_iter().filter_map(|kind| {
             let mut of_kind = self.places.iter().filter(|(_, why)| kind.is_of(why));
             let (first, why) = of_kind.next()?;
@@ -85,6 +89,10 @@ impl LeftOut {
                     format!("{first} is deeper than {max_depth} directories and is not looked at{and_more}"),
                     "raise PHASELINE_MAX_DEPTH, or watch a directory closer to it".to_owned(),
                 ),
+                Why::Refused(error) => (
+                    format!("{first} cannot be looked into: {error}{and_more}"),
+                    "let the agent's user read it, or leave its name out with PHASELINE_PRUNE".to_owned(),
+                ),
             })
         });
         let (reasons, remedies): (Vec<_>, Vec<_>) = told.unzip();
@@ -98,13 +106,17 @@ enum Kind {
     Double,
     Link,
     Deep,
+    Refused,
 }
 
 impl Kind {
     fn is_of(self, why: &Why) -> bool {
         matches!(
             (self, why),
-            (Self::Double, Why::SameAs(_)) | (Self::Link, Why::Link) | (Self::Deep, Why::TooDeep)
+            (Self::Double, Why::SameAs(_))
+                | (Self::Link, Why::Link)
+                | (Self::Deep, Why::TooDeep)
+                | (Self::Refused, Why::Refused(_))
         )
     }
 }
@@ -129,6 +141,25 @@ mod tests {
         assert!(remedy.contains("PHASELINE_PRUNE"), "{remedy}");
         assert_eq!(left.cut(Path::new("/r/c")).len(), 1);
         assert!(left.status(32).unwrap().0.starts_with("/r/a"));
+    }
+
+    #[test]
+    fn a_directory_that_may_not_be_read_is_told_first_and_counted() {
+        let mut left = LeftOut::default();
+        left.note("/r/deep".into(), Why::TooDeep);
+        for name in ["b", "a", "c"] {
+            let path = format!("/r/{name}").into();
+            left.note(path, Why::Refused("Permission denied".to_owned()));
+        }
+        let (reason, remedy) = left.status(3).unwrap();
+        assert_eq!(
+            reason,
+            "/r/a cannot be looked into: Permission denied and 2 more like it; \
+             /r/deep is deeper than 3 directories and is not looked at"
+        );
+        assert!(remedy.contains("let the agent's user read it"), "{remedy}");
+        left.cut(Path::new("/r/a"));
+        assert!(left.status(3).unwrap().0.starts_with("/r/b cannot"));
     }
 
     #[test]

@@ -26,7 +26,10 @@ impl Problem {
     pub(super) fn of(error: ReadError, meta: Meta) -> Self {
         let (reason, message, meta, may_pass) = match error {
             ReadError::TooLarge(meta) => {
-                let message = format!("{} bytes; at most {MAX_DOCUMENT_BYTES} are read", meta.size);
+                // Without its size: it is told once, and the file may go on growing.
+                let message = format!(
+                    "it has more than the {MAX_DOCUMENT_BYTES} bytes that are read of a document or a line"
+                );
                 (UnreadableReason::TooLarge, message, meta, false)
             }
             ReadError::NotRegular(kind) => (

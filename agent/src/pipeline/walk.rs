@@ -80,8 +80,11 @@ impl Pipeline {
         if self.is_wanted_dir(path) {
             return Some(path);
         }
-        let kind = path.symlink_metadata().ok()?.file_type();
-        let left_out = (at_the_limit && kind.is_dir()) || (is_state && kind.is_symlink());
+        let left_out = match path.symlink_metadata() {
+            Ok(meta) => (at_the_limit && meta.is_dir()) || (is_state && meta.is_symlink()),
+            // The rights of its directory were taken: a walk finds that and says so.
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        };
         let is_walked = || self.setup.roots.is_root(parent) || self.is_wanted_dir(parent);
         (left_out && is_walked()).then_some(parent)
     }
@@ -325,8 +328,12 @@ impl Pipeline {
             _ => {
                 tracing::debug!(path = %path.display(), %error, "failed to walk a directory");
                 self.denied.insert(path.to_owned());
+                let watch = &mut self.roots[root];
                 if self.setup.roots.is_root(path) {
-                    self.roots[root].refused = Some(format!("{}: {error}", path.display()));
+                    watch.refused = Some(format!("{}: {error}", path.display()));
+                } else {
+                    let why = Why::Refused(error.to_string());
+                    watch.left_out.note(path.to_owned(), why);
                 }
             }
         }

@@ -50,6 +50,10 @@ fn a_bad_value_is_one_sentence() {
     assert!(refused(&["--nats-password-file", "/none"]).contains("PASSWORD_FILE"));
     let unknown = refused(&["--unknown"]);
     assert!(unknown.contains("--unknown") && !unknown.contains('\n'));
+    assert_eq!(
+        refused(&["check"]),
+        "the following required arguments were not provided: <FILE>; see --help"
+    );
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //! has a table for (`protocol::mapping`). Both are one thing; a file says more
 //! exactly which of its words mean what, and which of them end a build.
 
-use protocol::mapping;
+use std::sync::LazyLock;
+
+use protocol::mapping::{self, Words};
 use protocol::{Build, BuildState, Event};
 use serde_json::{Map, Value};
 
@@ -19,10 +21,38 @@ const PRODUCER: &str = "http";
 /// Characters of a producer's word in a reason.
 const WORD_CHARS: usize = 80;
 
+/// What programs commonly say instead of our own words, as no table explains them.
+const COMMON: [(&str, &str); 20] = [
+    ("success", "completed"),
+    ("succeeded", "completed"),
+    ("passed", "completed"),
+    ("done", "completed"),
+    ("complete", "completed"),
+    ("finished", "completed"),
+    ("failure", "failed"),
+    ("error", "failed"),
+    ("errored", "failed"),
+    ("canceled", "cancelled"),
+    ("aborted", "cancelled"),
+    ("pending", "queued"),
+    ("ready", "queued"),
+    ("paused", "waiting"),
+    ("blocked", "waiting"),
+    ("in_progress", "running"),
+    ("started", "running"),
+    ("starting", "running"),
+    ("active", "running"),
+    ("working", "running"),
+];
+
+static WORDS: LazyLock<Words> = LazyLock::new(|| Words::new(COMMON, None).unwrap_or_default());
+
 /// What is said of the state.
 struct Said {
     /// None: nothing.
     state: Option<BuildState>,
+    /// The key of the word.
+    key: &'static str,
     /// The producer's own word.
     word: Option<String>,
     /// Nothing more is expected.
@@ -95,10 +125,9 @@ fn is_older(run: &Run, event: &Event) -> bool {
         .is_some_and(|(at, file)| *file != event.file && moment(event) < *at)
 }
 
-/// A file that names another session, or anything that works after its end.
-/// Calls of one source may be about several sessions in turn.
+/// Another session, or anything that works after the end.
 fn begins_next_run(run: &Run, event: &Event, told: &Map<String, Value>, said: &Said) -> bool {
-    let session = name(told, "session_id").filter(|_| !event.is_call());
+    let session = name(told, "session_id");
     if session.is_some() && run.build.session_id.is_some() && session != run.build.session_id {
         return true;
     }
@@ -151,9 +180,12 @@ fn judge(run: &mut Run, said: &Said, event: &Event) {
             BuildState::Running,
             Some(format!("it says {word} of {phase}, which ends no build")),
         ),
+        BuildState::Unknown if word.eq_ignore_ascii_case(state.word()) => {
+            (state, Some(format!("its program says {word}")))
+        }
         BuildState::Unknown => (
-            BuildState::Unknown,
-            Some(format!("nobody said what its status {word:?} means")),
+            state,
+            Some(format!("nobody said what its {} {word:?} means", said.key)),
         ),
         state => (state, None),
     };
@@ -162,7 +194,7 @@ fn judge(run: &mut Run, said: &Said, event: &Event) {
 
 /// As it says; else by the number of the phase; else all of it when it is completed.
 fn progress(build: &Build, told: &Map<String, Value>) -> Option<f64> {
-    let share = told.get("progress").and_then(Value::as_f64);
+    let share = told.get("progress").and_then(share);
     if share.is_none() && build.has_ended() && build.state == BuildState::Completed {
         return Some(1.0);
     }
@@ -171,7 +203,17 @@ fn progress(build: &Build, told: &Map<String, Value>) -> Option<f64> {
         .as_deref()
         .and_then(PhaseNumber::parse)
         .and_then(|number| Some((number.at.ceil() - 1.0).max(0.0) / number.of?));
-    share.or(numbered).map(|part| part.clamp(0.0, 1.0))
+    share.or_else(|| numbered.map(|part| part.min(1.0)))
+}
+
+/// A number from 0 to 1, or a text of one. What is beyond may be percent, and is not guessed at.
+fn share(value: &Value) -> Option<f64> {
+    let share = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    share.filter(|share| (0.0..=1.0).contains(share))
 }
 
 impl Said {
@@ -181,31 +223,24 @@ impl Said {
             let state = name(told, "state");
             return Self {
                 state: state.as_deref().and_then(BuildState::from_word),
+                key: "status",
                 word: name(told, "status"),
                 ends,
             };
         }
-        let word = name(told, "state").or_else(|| name(told, "status"));
-        let state = word.as_deref().map(state);
-        let ends = matches!(
-            state,
-            Some(BuildState::Completed | BuildState::Failed | BuildState::Cancelled)
-        );
-        Self { state, word, ends }
-    }
-}
-
-/// Our words, and what programs commonly say instead; any other word means that it works.
-fn state(word: &str) -> BuildState {
-    let word = word.trim().to_ascii_lowercase();
-    BuildState::from_word(&word).unwrap_or(match word.as_str() {
-        "success" | "succeeded" | "passed" | "done" | "complete" | "finished" => {
-            BuildState::Completed
+        let key = if name(told, "state").is_some() {
+            "state"
+        } else {
+            "status"
+        };
+        let word = name(told, key);
+        let meaning = word.as_deref().and_then(|word| WORDS.of(word));
+        let unknown = word.as_ref().map(|_| BuildState::Unknown);
+        Self {
+            state: meaning.map(|meaning| meaning.state).or(unknown),
+            key,
+            word,
+            ends: meaning.is_some_and(|meaning| meaning.ends),
         }
-        "failure" | "error" | "errored" => BuildState::Failed,
-        "canceled" | "aborted" => BuildState::Cancelled,
-        "pending" | "ready" => BuildState::Queued,
-        "paused" | "blocked" => BuildState::Waiting,
-        _ => BuildState::Running,
-    })
+    }
 }

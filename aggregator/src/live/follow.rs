@@ -206,13 +206,9 @@ impl Follower {
             rows.builds.extend(recent.builds);
             rows.hosts.extend(recent.hosts);
         }
-        tracing::info!(
-            seq = rows.seq,
-            builds = rows.builds.len(),
-            hosts = rows.hosts.len(),
-            "loaded the live view"
-        );
-        self.hub.load(rows, since, snapshot.truncated);
+        let seq = rows.seq;
+        let (builds, hosts) = self.hub.load(rows, since, snapshot.truncated);
+        tracing::info!(seq, builds, hosts, "loaded the live view");
         Ok(())
     }
 

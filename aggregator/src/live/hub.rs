@@ -187,8 +187,9 @@ impl Hub {
         true
     }
 
-    /// Replaces everything. Whoever is connected is given a snapshot.
-    pub(super) fn load(&self, rows: RowSet, since: u64, truncated: bool) {
+    /// Replaces everything. Whoever is connected is given a snapshot. Answers with how many builds and hosts are
+    /// held: rows may have one twice.
+    pub(super) fn load(&self, rows: RowSet, since: u64, truncated: bool) -> (usize, usize) {
         // Taken before the state, as everywhere.
         *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let mut state = self.state();
@@ -196,6 +197,7 @@ impl Hub {
         let _ = self.news.send(News::Reset);
         self.note(&state);
         self.loaded.send_replace(true);
+        (state.len(), state.hosts().count())
     }
 
     /// Lets old builds go; true when so many went that those left out before have room again.

@@ -120,7 +120,7 @@ impl Leader {
         hub.load(self.rows(0), 0, false);
     }
 
-    fn rows(&self, since: u64) -> RowSet {
+    pub(super) fn rows(&self, since: u64) -> RowSet {
         let changed = |(map, completed): &&(Map<String, Value>, Option<u64>)| {
             map["seq"].as_u64() > Some(since) || completed.is_some_and(|seq| seq > since)
         };

@@ -161,6 +161,20 @@ fn a_build_that_ended_long_ago_is_told_but_not_kept_in_snapshots() {
 }
 
 #[test]
+fn what_is_held_is_counted_once_however_often_it_was_read() {
+    let (hub, mut leader) = (hub(64), Leader::default());
+    for number in 1..=3 {
+        leader.set(number, "phase", json!("Scout"));
+    }
+    leader.host(1, "up");
+    let mut rows = leader.rows(0);
+    let again = leader.rows(0);
+    rows.builds.extend(again.builds);
+    rows.hosts.extend(again.hosts);
+    assert_eq!(hub.load(rows, 0, false), (3, 1));
+}
+
+#[test]
 fn filters_narrow_to_a_build_or_a_host() {
     let (hub, mut leader) = (hub(64), Leader::default());
     leader.load(&hub);

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::App;
 use super::error::{ApiError, ErrorBody};
+use super::past::has_come;
 use super::query::Params;
 use crate::history::{self, Moment};
 use crate::store::{MAX_BUILDS, MAX_EVENTS, MAX_LINES};
@@ -40,7 +41,7 @@ type PathText = Result<Path<String>, PathRejection>;
         ("to" = Option<String>, Query, description = "Begun before this time"),
         ("cost_min" = Option<String>, Query, description = "US dollars, at least; builds whose cost is unknown are left out"),
         ("cost_max" = Option<String>, Query, description = "US dollars, at most; builds whose cost is unknown are left out"),
-        ("at" = Option<String>, Query, description = "RFC 3339 time: the builds as they were when everything committed by then was known, their `seq` null; a page may be shorter than asked for although `next` is not null. A time to come is now"),
+        ("at" = Option<String>, Query, description = "RFC 3339 time: the builds as they were when everything committed by then was known, their `seq` null; a page may be shorter than asked for although `next` is not null. A time to come is refused"),
         ("limit" = Option<u32>, Query, description = "Builds in the answer, 1 to 200; 50 unless told"),
         ("cursor" = Option<String>, Query, description = "`next` of the answer before"),
     ),
@@ -101,6 +102,7 @@ pub(super) async fn build(State(app): State<App>, id: PathText, uri: Uri) -> Ans
     let Some(at) = params.moment("at")? else {
         return Ok(Json(members(&find(&app, id).await?)));
     };
+    has_come(at)?;
     let id = build_id(id)?;
     match app.ask(history::build_at(&app.store, &id, at)).await? {
         Moment::Was(build) => Ok(Json(past_members(&build))),

@@ -81,6 +81,13 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn to_come(now: Timestamp) -> Self {
+        Self::bad_request(
+            "moment_to_come",
+            format!("That moment has not come: it is {now} now."),
+        )
+    }
+
     pub(crate) fn host_not_yet() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

@@ -104,6 +104,13 @@ async fn bad_requests_are_told_what_is_wrong() {
         ("/api/v2/builds", 404, "route_not_found"),
         ("/api", 404, "route_not_found"),
         ("/api/v1/builds?limit=0", 400, "bad_parameter"),
+        ("/api/v1/builds?at=2999-01-01T00:00", 400, "moment_to_come"),
+        (
+            "/api/v1/builds/x-1?at=2999-01-01T00:00",
+            400,
+            "moment_to_come",
+        ),
+        ("/api/v1/hosts?at=2999-01-01T00:00", 400, "moment_to_come"),
         ("/api/v1/builds?limit=201", 400, "bad_parameter"),
         ("/api/v1/builds?limit=abc", 400, "bad_parameter"),
         ("/api/v1/builds?state=done", 400, "bad_parameter"),

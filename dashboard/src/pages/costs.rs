@@ -169,7 +169,7 @@ fn width(part: f64, most: f64) -> u32 {
 fn usd(amount: Option<Money>) -> String {
     amount.map_or_else(
         || format::UNKNOWN.to_owned(),
-        |usd| format::money(usd.nearest_f64(), false),
+        |usd| format::money(usd, false),
     )
 }
 
@@ -202,7 +202,7 @@ fn line(row: &CostRow, by: &str, filter: &CostFilter, most: f64) -> Line {
             .unwrap_or_default(),
         usd: usd(row.cost_usd),
         exact: exact(row.cost_usd),
-        estimated: estimated.map_or_else(String::new, |usd| format::money(usd.nearest_f64(), true)),
+        estimated: estimated.map_or_else(String::new, |usd| format::money(usd, true)),
         builds: format::count(row.builds),
         unknown: count(row.unknown_builds),
         bar: part(row.cost_usd),

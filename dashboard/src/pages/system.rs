@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use protocol::page::{Alert, DeadLetter, PrivateServer, Readiness};
+use protocol::{Host, HostState};
 
 use super::{Shell, now, page};
 use crate::source::Source;
@@ -21,12 +22,19 @@ const LETTERS: u32 = 100;
 #[template(path = "system.html")]
 struct SystemPage {
     shell: Shell,
-    ready: bool,
+    verdict: Verdict,
     asked: Stamp,
     parts: Vec<Part>,
     listeners: Vec<Listener>,
     alerts: Vec<AlertView>,
     letters: Option<Vec<Letter>>,
+}
+
+/// Whether somebody has to look further.
+struct Verdict {
+    class: &'static str,
+    icon: &'static str,
+    text: String,
 }
 
 /// A part and how it is doing.
@@ -63,14 +71,66 @@ pub(crate) async fn show<S: Source>(State(source): State<S>) -> Response {
     let now = now();
     let template = SystemPage {
         shell: Shell::new("System · Phaseline", "system", now),
-        ready: readiness.ready,
+        verdict: verdict(&readiness, &hosts),
         asked: Stamp::exact(Some(now)),
-        parts: parts(&readiness),
+        parts: parts(&readiness)
+            .into_iter()
+            .chain(part_of_hosts(&hosts))
+            .collect(),
         listeners: listeners(&source.calls(), &hosts),
         alerts: readiness.alerts.iter().map(alert).collect(),
         letters: letters.map(|all| all.iter().map(letter).collect()),
     };
     page(StatusCode::OK, &template)
+}
+
+/// The servers may work while something is wrong all the same: that is said first.
+fn verdict(readiness: &Readiness, hosts: &[Host]) -> Verdict {
+    let open = readiness
+        .alerts
+        .iter()
+        .filter(|alert| alert.ended_at.is_none())
+        .count();
+    let gone = count_of(hosts, HostState::Gone);
+    let alerts = match open {
+        0 => None,
+        1 => Some("an alert goes on".to_owned()),
+        n => Some(format!("{n} alerts go on")),
+    };
+    let hosts = match gone {
+        0 => None,
+        1 => Some("a host is gone".to_owned()),
+        n => Some(format!("{n} hosts are gone")),
+    };
+    let wrong: Vec<String> = alerts.into_iter().chain(hosts).collect();
+    let (class, icon, text) = match (readiness.ready, wrong.is_empty()) {
+        (false, _) => ("bad", "failed", "Something is not working".to_owned()),
+        (true, true) => ("ok", "completed", "Everything works".to_owned()),
+        (true, false) => (
+            "warn",
+            "stalled",
+            format!("The servers work, but {}", wrong.join(" and ")),
+        ),
+    };
+    Verdict { class, icon, text }
+}
+
+fn count_of(hosts: &[Host], state: HostState) -> usize {
+    hosts.iter().filter(|host| host.state == state).count()
+}
+
+/// The machines with an agent; none where there is no such machine.
+fn part_of_hosts(hosts: &[Host]) -> Option<Part> {
+    let states = [HostState::Up, HostState::Gone, HostState::Stopped];
+    let counts = states.map(|state| (count_of(hosts, state), state.word()));
+    let told = counts.iter().filter(|(n, _)| *n > 0);
+    let told: Vec<String> = told.map(|(n, word)| format!("{n} {word}")).collect();
+    (!told.is_empty()).then(|| Part {
+        name: "Hosts",
+        class: if counts[1].0 > 0 { "warn" } else { "ok" },
+        text: told.join(", "),
+        about: "machines with an agent; gone: not heard of, without a word of stopping".into(),
+    })
 }
 
 fn parts(readiness: &Readiness) -> Vec<Part> {

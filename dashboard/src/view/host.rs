@@ -1,6 +1,7 @@
 //! Hosts: in the list at the left, on their pages, and what is wrong with
 //! them as notices with a reason and a remedy.
 
+use protocol::presence::GONE_AFTER_MS;
 use protocol::{Build, Host, HostState, RootState, RootStatus, Timestamp};
 
 use super::link;
@@ -29,6 +30,8 @@ pub(crate) struct HostView {
     pub(crate) version: String,
     pub(crate) started: Stamp,
     pub(crate) last_seen: Stamp,
+    /// How long ago at most it was heard; empty where it is not heard, and `last_seen` tells.
+    pub(crate) heard: String,
     pub(crate) offset: String,
     pub(crate) outbox: String,
     pub(crate) roots: Vec<RootView>,
@@ -42,7 +45,10 @@ pub(crate) struct RootView {
     pub(crate) host: String,
     pub(crate) label: String,
     pub(crate) path: String,
+    /// As in `protocol::RootState`, or `away` where nobody watches it now.
     pub(crate) state: &'static str,
+    /// The state in words.
+    pub(crate) word: String,
     pub(crate) watches: String,
     pub(crate) reason: String,
     pub(crate) remedy: String,
@@ -80,9 +86,10 @@ impl HostView {
             version: or_unknown(host.version.as_deref()),
             started: Stamp::exact(host.started_at),
             last_seen: Stamp::exact(host.last_seen_at),
+            heard: if away { String::new() } else { heard("ago") },
             offset: offset(host.clock_offset_ms),
             outbox: outbox(host),
-            roots: host.roots.iter().map(root).collect(),
+            roots: host.roots.iter().map(|of| root(of, away)).collect(),
             notices: notices(host),
         }
     }
@@ -93,6 +100,9 @@ impl HostView {
     pub(crate) fn at(mut self, at: Timestamp) -> Self {
         self.href = past::href(&self.href, at);
         self.since = self.since.map(Stamp::still);
+        if !self.heard.is_empty() {
+            self.heard = heard("before");
+        }
         self
     }
 
@@ -112,6 +122,11 @@ fn note(state: HostState, open: usize) -> String {
         (HostState::Up, n) => format!("{n} builds"),
         (state, _) => state.word().to_owned(),
     }
+}
+
+/// Its presences move no frame, so that a time on the page would grow old; this is so as long as it is up.
+fn heard(than: &str) -> String {
+    format!("less than {} s {than}", GONE_AFTER_MS / 1_000)
 }
 
 fn since(time: Timestamp, now: Timestamp) -> Stamp {
@@ -158,12 +173,19 @@ fn events(n: u64) -> String {
     format!("{} {word}", format::count(n))
 }
 
-fn root(root: &RootStatus) -> RootView {
+/// `away`: its host is not heard, so that it says how it was.
+fn root(root: &RootStatus, away: bool) -> RootView {
+    let word = root_word(root.state);
     RootView {
         host: String::new(),
         label: text::line(&root.label, text::NAME_CHARS),
         path: text::line(&root.path, text::TITLE_CHARS),
-        state: root_word(root.state),
+        state: if away { "away" } else { word },
+        word: if away {
+            format!("was {word}")
+        } else {
+            word.to_owned()
+        },
         watches: directories(root.watches),
         reason: opt(root.reason.as_deref()),
         remedy: opt(root.remedy.as_deref()),
@@ -272,6 +294,23 @@ mod tests {
     fn a_gone_host_is_one_notice_and_a_stopped_one_none() {
         assert_eq!(notices(&host("gone", "degraded")).len(), 1);
         assert!(notices(&host("stopped", "degraded")).is_empty());
+    }
+
+    #[test]
+    fn of_a_host_that_is_away_a_root_says_how_it_was() {
+        let view = |state| HostView::new(&host(state, "watching"), &[], samples::now());
+        let told = |state| {
+            let root = view(state).roots.remove(0);
+            (root.state, root.word)
+        };
+        assert_eq!(told("up"), ("watching", "watching".to_owned()));
+        for state in ["gone", "stopped"] {
+            assert_eq!(told(state), ("away", "was watching".to_owned()));
+            assert_eq!(view(state).heard, "");
+        }
+        let heard = view("up").heard;
+        assert_eq!(heard, "less than 22 s ago");
+        assert!(include_str!("../../static/hosts.js").contains(&format!("\"{heard}\"")));
     }
 
     #[test]

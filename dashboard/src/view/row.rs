@@ -112,7 +112,7 @@ fn progress_title(build: &Build) -> String {
 pub(crate) fn cost(build: &Build) -> String {
     build.cost_usd.map_or_else(
         || format::UNKNOWN.to_owned(),
-        |usd| format::money(usd.nearest_f64(), build.cost_estimated == Some(true)),
+        |usd| format::money(usd, build.cost_estimated == Some(true)),
     )
 }
 

@@ -124,7 +124,7 @@ fn cost(agent: &Value) -> Option<String> {
         _ => return None,
     };
     let estimated = agent["cost_estimated"] == true;
-    Some(format::money(usd.nearest_f64(), estimated))
+    Some(format::money(usd, estimated))
 }
 
 /// `1 tool`, `3 tools`; nothing of nothing.

@@ -5,8 +5,8 @@ mod calls;
 
 use dashboard::{ListError, Overview, Past, Source, Unavailable};
 use protocol::page::{
-    BudgetStatus, BuildFilter, BuildPage, CostFilter, CostPage, CostRow, DeadLetter, EventPage,
-    Readiness, StoredEvent,
+    Alert, BudgetStatus, BuildFilter, BuildPage, CostFilter, CostPage, CostRow, DeadLetter,
+    EventPage, Readiness, StoredEvent,
 };
 use protocol::{Build, Calls, Host, Timestamp};
 use serde_json::{Map, Value, json};
@@ -21,6 +21,7 @@ pub(crate) struct Fake {
     pub(crate) builds: Vec<Build>,
     pub(crate) hosts: Vec<Host>,
     pub(crate) away: bool,
+    pub(crate) alerts: Vec<Alert>,
 }
 
 /// An answer to a request.
@@ -308,7 +309,7 @@ impl Source for Fake {
             consumer_lag: None,
             seq: 42,
             dead_letters: None,
-            alerts: Vec::new(),
+            alerts: self.alerts.clone(),
         }
     }
 

@@ -2,15 +2,33 @@
 //! for every other program: `data` is the state of the build, with the keys
 //! that the API's Build has.
 
+use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{Body, Reading, Understood, bad_document};
+use super::{Body, Reading, Understood, bad_document, text};
 use crate::answer::Refused;
 use crate::call::{Call, Place};
 
 const PRODUCER: &str = "http";
 
-/// `POST /api/v1/events`: how a build stands now. `subject` names the build, else `source` does.
+/// Where they come.
+pub(crate) const ROUTE: &str = "/api/v1/events";
+
+/// In binary mode, the attributes are headers and the body is `data` alone (`CloudEvents` 1.0, HTTP protocol binding, 3.1).
+pub(crate) fn no_binary_mode(headers: &HeaderMap, body: Option<&Body<'_>>) -> Result<(), Refused> {
+    let has_attributes = headers.keys().any(|name| name.as_str().starts_with("ce-"));
+    let is_whole = body.is_some_and(|body| body.members.contains_key("specversion"));
+    if has_attributes && !is_whole {
+        return Err(Refused::bad_body(
+            "Only CloudEvents in structured mode are taken: specversion, id, type, source and data as members of the body, \
+             not as ce- headers.",
+        ));
+    }
+    Ok(())
+}
+
+/// `POST /api/v1/events`: how a build stands now. `source`, `subject` and the
+/// project of `data` name the build; the latter two where they are given.
 pub(crate) fn event(body: &Body<'_>, _: &str) -> Reading {
     let version = body.required("specversion")?;
     if version != "1.0" {
@@ -27,19 +45,22 @@ pub(crate) fn event(body: &Body<'_>, _: &str) -> Reading {
             "data must be an object: the state of the build, e.g. {\"session_id\":\"nightly\",\"phase\":\"Test\",\"state\":\"running\"}.",
         ));
     };
-    let project = ["project", "session_id"]
-        .iter()
-        .find_map(|key| data.get(*key).and_then(Value::as_str))
-        .unwrap_or(&source)
-        .to_owned();
     let subject = body.text("subject").unwrap_or_default();
-    let text = Value::Object(data.clone()).to_string();
+    let mut id = format!("http:{source}\n{subject}");
+    let project = text(data, "project");
+    if let Some(project) = &project {
+        id = format!("{id}\n{project}");
+    }
+    let project = project
+        .or_else(|| text(data, "session_id"))
+        .unwrap_or(source);
+    let content = Value::Object(data.clone()).to_string();
     let call = Call::new(
         PRODUCER,
-        Place::Own(format!("http:{source}\n{subject}")),
+        Place::Own(id),
         &project,
         "http/event",
-        text.as_bytes(),
+        content.as_bytes(),
         &[],
     )
     .map_err(|error| bad_document(&error))?;

@@ -47,15 +47,20 @@ impl<'a> Body<'a> {
 
     /// A text; a number is taken as its text, as producers send ids either way.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
-        match self.members.get(key)? {
-            Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        }
+        text(&self.members, key)
     }
 
     pub(crate) fn required(&self, key: &str) -> Result<String, Refused> {
         self.text(key).ok_or_else(|| Refused::missing(key))
+    }
+}
+
+/// As [`Body::text`], of any object.
+fn text(members: &Map<String, Value>, key: &str) -> Option<String> {
+    match members.get(key)? {
+        Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 

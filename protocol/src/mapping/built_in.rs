@@ -173,7 +173,7 @@ pub fn built_in(producer: &str, file_name: &str) -> BuiltIn {
     let always: &[&str] = match (producer, table) {
         (_, None) => &[],
         ("adw", _) => &["session_id"],
-        _ => &["session_id", "status", "phase", "phase_number"],
+        _ => &["status", "phase", "phase_number"],
     };
     BuiltIn {
         table,

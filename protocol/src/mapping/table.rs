@@ -202,12 +202,13 @@ impl Table {
                 mapped.missing.push((field.key.to_owned(), listed(places)));
                 continue;
             };
+            let written = value;
             let value = match field.kind {
-                Kind::Share => self.share(value, find),
-                _ => value.clone(),
+                Kind::Share => self.share(written, find),
+                _ => written.clone(),
             };
             if !field.kind.fits(&value) {
-                let shown = cut(&value.to_string(), 80);
+                let shown = cut(&written.to_string(), 80);
                 let odd = (field.key.to_owned(), shown, field.kind.expected());
                 mapped.odd.push(odd);
             }

@@ -53,6 +53,12 @@ fn what_is_not_there_and_what_does_not_fit_is_named() {
     assert_eq!(missing, ["phase", "Title"]);
     let odd: Vec<&str> = mapped.odd.iter().map(|(name, ..)| name.as_str()).collect();
     assert_eq!(odd, ["tokens.input", "cost_usd", "progress"]);
+    let shown: Vec<&str> = mapped
+        .odd
+        .iter()
+        .map(|(_, shown, _)| shown.as_str())
+        .collect();
+    assert_eq!(shown, ["-1", "\"cheap\"", "250"], "as it is written");
     assert_eq!(mapped.unknown_word.as_deref(), Some("linting"));
     assert_eq!(mapped.told["state"], "unknown");
 }

@@ -277,6 +277,8 @@ async fn set_aside_messages_and_a_gone_host_show_on_their_pages() {
             ),
         )
         .await;
+        page.until_text("[data-f=root-state]", |text| text == "watching").await;
+        page.until_text("[data-f=host-heard]", |text| text == "less than 22 s ago").await;
         system.agents[0].process.stop().await;
         page.until(
             "it has stopped",
@@ -285,6 +287,9 @@ async fn set_aside_messages_and_a_gone_host_show_on_their_pages() {
             ),
         )
         .await;
+        // Nobody watches now, and the time at which it was heard stands still.
+        page.until_text("[data-f=root-state]", |text| text == "was watching").await;
+        page.until("its time is shown", "document.querySelector('[data-f=host-heard]').hidden && document.querySelector('[data-f=host-seen]').dateTime").await;
     })
     .await;
 }

@@ -4,11 +4,14 @@
 use std::fs;
 
 use harness::adw::{Tree, Workflow, planned};
+use harness::browser::{available, with_browser};
 use harness::claude::{Claude, Spent, output_of};
 use harness::fixtures;
 use harness::system::{Agent, Aggregator, HOST, System};
 use harness::wait::{check, eventually};
 use serde_json::{Value, json};
+
+use crate::pages::open;
 
 const PLAN: Spent = Spent {
     usd: "0.24176750000000002",
@@ -179,6 +182,34 @@ async fn past_builds_are_found_by_branch_time_and_cost() {
     assert!(
         page.contains("name=\"branch\" value=\"feature-issue-83\"") && page.contains("data-build=")
     );
+}
+
+#[tokio::test]
+async fn an_amount_is_rounded_alike_by_the_server_and_by_a_page() {
+    if !available() {
+        return;
+    }
+    let amounts = [
+        "0.125",
+        "2.135",
+        "1.005",
+        "0.005",
+        "9.995",
+        "0.30296410000000002",
+        "0",
+        "12",
+    ];
+    let system = System::start().await;
+    with_browser(&system.aggregators[0].base(), async |page| {
+        open(page, "/").await;
+        let script = "const url = document.querySelector('script[type=module]').src.replace('main.js', 'format.js');
+                      return import(url).then((format) => arguments[0].map((usd) => format.money(Number(usd), false)))";
+        let shown = page.js_with(script, vec![json!(amounts)]).await;
+        let told = amounts.map(|usd| format!("${}", usd.parse::<protocol::Money>().unwrap().to_cents()));
+        assert_eq!(shown, json!(told));
+        assert_eq!(told[0], "$0.13");
+    })
+    .await;
 }
 
 #[tokio::test]

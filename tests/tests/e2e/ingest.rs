@@ -201,15 +201,18 @@ async fn an_openbuilder_run_has_its_todos_its_tools_in_order_and_its_end() {
 #[tokio::test]
 async fn any_program_reports_its_builds_as_cloud_events() {
     let system = System::start().await;
-    let send = async |data: Value| {
+    let send_of = async |project: &str, mut data: Value| {
+        data["project"] = json!(project);
         let event = json!({"specversion":"1.0","id":"1","type":"build","source":"//ci/nightly",
-                           "subject":"docs","data":data});
+                           "subject":"all","data":data});
         post(&system, "/api/v1/events", &event).await
     };
+    let send = async |data: Value| send_of("docs", data).await;
     let (status, _) =
-        send(json!({"project":"docs","phase":"Test","phase_number":"2/4","branch":"main"})).await;
+        send(json!({"phase":"Test","phase_number":"2/4","branch":"main","progress":40})).await;
     assert_eq!(status, 200);
-    let id = own_id("http://ci/nightly\ndocs", 1);
+    let token = "http://ci/nightly\nall\ndocs";
+    let id = own_id(token, 1);
     let build = system.build_by_id(&id, |_| true).await;
     assert_eq!(
         (build.project.as_str(), build.progress),
@@ -227,9 +230,19 @@ async fn any_program_reports_its_builds_as_cloud_events() {
         "a missing key erases nothing"
     );
     send(json!({"state":"running","phase":"Build"})).await;
-    system
-        .build_by_id(&own_id("http://ci/nightly\ndocs", 2), |_| true)
-        .await;
+    system.build_by_id(&own_id(token, 2), |_| true).await;
+    send(json!({"session_id":"a"})).await;
+    send(json!({"session_id":"b","state":"flying"})).await;
+    let build = system.build_by_id(&own_id(token, 3), |_| true).await;
+    assert_eq!(build.state, BuildState::Unknown);
+    let reason = build.state_reason.unwrap_or_default();
+    assert!(reason.contains("\"flying\""), "{reason}");
+    // Another project of the same source is another build.
+    send_of("shop", json!({"phase":"Plan"})).await;
+    let other = own_id("http://ci/nightly\nall\nshop", 1);
+    let build = system.build_by_id(&other, |_| true).await;
+    assert_eq!(build.project, "shop");
+    assert_eq!(system.database.builds().await.unwrap().len(), 4);
 }
 
 #[tokio::test]

@@ -3,10 +3,31 @@
 use std::time::Duration;
 
 use harness::fixtures;
+use harness::nats::Nats;
+use harness::scratch;
 use harness::system::{Agent, HOST, System};
 use harness::wait::{check, eventually, stays};
 use harness::writer::Project;
 use protocol::{BuildState, HostState};
+
+#[tokio::test]
+async fn an_agent_that_nats_does_not_know_says_once_what_to_look_at() {
+    let (nats, watch) = (Nats::start().await, scratch::directory("watched"));
+    let stranger = [("PHASELINE_NATS_USER", "stranger")];
+    let mut agent = Agent::start_with(HOST, watch.into(), &nats, &stranger);
+    let told = |output: &str| output.matches("PHASELINE_NATS_PASSWORD_FILE").count();
+    eventually("it says where to look", async || {
+        let said = agent.process.output();
+        check(told(&said) > 0, || said)
+    })
+    .await;
+    agent.process.stop().await;
+    let said = agent.process.output();
+    assert!(
+        told(&said) == 1 && said.contains("PHASELINE_NATS_USER"),
+        "{said}"
+    );
+}
 
 #[tokio::test]
 async fn a_stopped_agent_says_so_and_its_builds_become_unknown_until_it_is_back() {

@@ -268,8 +268,17 @@ async fn a_private_server_that_dies_is_started_again_and_the_page_says_so() {
 #[tokio::test]
 async fn a_second_launcher_on_the_same_data_is_refused_in_plain_words() {
     let (watch, state) = (scratch::directory("home"), scratch::directory("up"));
+    // What is wrong with a watched directory is told where everybody looks: after the promised line.
+    let watch = watch.join("missing");
     let mut first = Up::start(&watch, &state);
     first.ready().await;
+    eventually("the missing directory is told", async || {
+        let said = first.process.output();
+        let after = said.split("ready http").nth(1).unwrap_or_default();
+        let told = format!("{} does not exist", watch.display());
+        check(after.contains(&told), || said)
+    })
+    .await;
     let mut second = Up::start(&watch, &state);
     let status = second.process.wait().await;
     assert!(!status.success());

@@ -95,6 +95,19 @@ fn what_is_no_readable_file_is_reported_and_never_opened() {
     fs::write(at("large"), vec![b' '; 1024 * 1024 + 1]).unwrap();
     fs::write(at("deep"), "[".repeat(100)).unwrap();
     let events = half.expect(5);
+    let too_large = events
+        .iter()
+        .find(|event| event.project == "large")
+        .unwrap();
+    let told = &too_large.unreadable.as_ref().unwrap().message;
+    assert_eq!(too_large.size, 1024 * 1024 + 1);
+    // It is told once, so that it has to be as true of the file when that has grown.
+    assert!(
+        told.starts_with("it has more than the 1048576 bytes"),
+        "{told}"
+    );
+    fs::write(at("large"), vec![b' '; 2 * 1024 * 1024]).unwrap();
+    half.settle(&root, 5);
     let mut reasons: Vec<(String, UnreadableReason)> = events
         .into_iter()
         .map(|event| (event.project, event.unreadable.unwrap().reason))

@@ -57,6 +57,44 @@ fn a_state_directory_that_is_a_link_is_said_and_watched_when_it_becomes_real() {
 }
 
 #[test]
+fn a_directory_without_rights_is_said_until_they_return() {
+    if needs_no_rights() {
+        return;
+    }
+    let (_dir, root, state) = place();
+    let mode =
+        |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    // One that may not be listed, and one that may be listed and not passed.
+    let (locked, listed) = (root.join("locked"), root.join("listed"));
+    for project in [&locked, &listed] {
+        write(project, PHASE, r#"{"n":1}"#);
+    }
+    mode(&locked, 0o000);
+    mode(&listed, 0o444);
+    let half = Half::start(&state, &[&root]);
+    assert_eq!(half.root().state, RootState::Degraded);
+    let both = said(&half);
+    assert!(
+        both.contains("listed/.context-foundry cannot be looked into: Permission denied"),
+        "{both}"
+    );
+    assert!(both.contains("and 1 more like it"), "{both}");
+    mode(&listed, 0o755);
+    half.expect(1);
+    eventually("one is left", || said(&half).contains("/locked cannot"));
+    mode(&locked, 0o755);
+    half.expect(2);
+    eventually("watching", || half.root().state == RootState::Watching);
+}
+
+/// As root, unless its capabilities were taken away.
+fn needs_no_rights() -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::read_dir(dir.path()).is_ok()
+}
+
+#[test]
 fn one_directory_under_two_roots_is_watched_once_and_said() {
     let (dir, root, state) = place();
     let project = root.join("p");

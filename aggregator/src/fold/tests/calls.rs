@@ -43,7 +43,7 @@ fn runs_phases_and_ends_of_reported_builds() {
                 Some("Plan"),
             ),
             row(
-                json!({"status": "whatever", "phase": "Build"}),
+                json!({"status": "In Progress", "phase": "Build"}),
                 1,
                 Running,
                 Some("Build"),
@@ -117,7 +117,7 @@ fn the_words_that_end_a_reported_build() {
             row(
                 json!({"state": 7, "phase": null, "progress": "half"}),
                 1,
-                Running,
+                Unknown,
                 None,
             ),
             row(json!({}), 1, Running, None),

@@ -192,6 +192,8 @@ fn a_missing_or_odd_value_erases_nothing() {
         (Some(5), None)
     );
     assert_eq!(build.facts[0].text, "x");
+    write(&mut play, json!({"state":"working","percent":140}));
+    assert_eq!(play.build().progress, None, "not all of it");
     write(&mut play, json!({"state":"ok"}));
     assert_eq!(play.build().progress, Some(1.0));
 }

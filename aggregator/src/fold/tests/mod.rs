@@ -8,6 +8,7 @@ mod foundry;
 mod foundry_oddities;
 mod mapped;
 mod play;
+mod reported;
 mod runner_oddities;
 mod runs;
 mod sent;

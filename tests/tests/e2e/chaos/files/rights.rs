@@ -67,6 +67,17 @@ async fn a_file_that_becomes_a_directory_and_a_file_again_is_said_and_read() {
     assert_eq!((of("content"), of("unreadable"), of("removed")), (4, 3, 0));
 }
 
+/// Waits until what the host says of its root is as wanted.
+async fn root_says(system: &System, host: &str, what: &str, wanted: impl Fn(&str) -> bool) {
+    let api = system.api();
+    eventually(what, async || {
+        let host = api.host(host).await?;
+        let reason = host.roots.first().and_then(|root| root.reason.as_deref());
+        check(wanted(reason.unwrap_or_default()), || format!("{host:?}"))
+    })
+    .await;
+}
+
 fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
@@ -97,6 +108,10 @@ async fn rights_that_are_taken_are_said_and_when_returned_the_newest_state_is_re
     let locked = system.project("locked");
     step(&locked, 1);
     set_mode(locked.dir(), 0o000);
+    // One that may be listed and not passed.
+    let listed = system.project("listed");
+    step(&listed, 1);
+    set_mode(listed.dir(), 0o444);
     let project = system.project("taken");
     step(&project, 1);
     let Some(agent) = plain_agent(&system, "plain") else {
@@ -106,6 +121,11 @@ async fn rights_that_are_taken_are_said_and_when_returned_the_newest_state_is_re
     system.host_is("plain", "up").await;
     let id = project.build_id("plain", 1);
     shows(&system, &id, 1).await;
+    root_says(&system, "plain", "both are said", |reason| {
+        reason.contains("listed/.context-foundry cannot be looked into: Permission denied")
+            && reason.contains("and 1 more like it")
+    })
+    .await;
 
     // Of the file, then of the directory above it.
     let (file, dir) = (project.file(PHASE), project.dir().to_owned());
@@ -114,6 +134,12 @@ async fn rights_that_are_taken_are_said_and_when_returned_the_newest_state_is_re
         // Only those who wrote before can write now: as the tests are root, they can.
         step(&project, count);
         says(&system, &id, "denied", count - 1).await;
+        // Nor does the agent see what appears there meanwhile.
+        fs::create_dir(project.dir().join(format!("late-{count}"))).unwrap();
+        if path == project.dir() {
+            let told = |reason: &str| reason.contains("and 2 more like it");
+            root_says(&system, "plain", "it is said as well", told).await;
+        }
         set_mode(&path, back);
         shows(&system, &id, count).await;
     }
@@ -131,6 +157,13 @@ async fn rights_that_are_taken_are_said_and_when_returned_the_newest_state_is_re
     .await;
     step(&locked, 2);
     shows(&system, &locked.build_id("plain", 1), 2).await;
+    root_says(&system, "plain", "the other one is said", |reason| {
+        reason.contains("listed/") && !reason.contains("more like it")
+    })
+    .await;
+    set_mode(listed.dir(), 0o755);
+    shows(&system, &listed.build_id("plain", 1), 1).await;
+    root_says(&system, "plain", "nothing is left out", str::is_empty).await;
 }
 
 #[tokio::test]
