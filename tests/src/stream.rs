@@ -133,7 +133,8 @@ impl Client {
             let seen = lock(&self.seen);
             probe(&seen).ok_or_else(|| {
                 let last = seen.frames.iter().rev().take(3).collect::<Vec<_>>();
-                let state = |(id, build): (&String, &crate::seen::Told)| format!("{id} {}", build["state"]);
+                let state =
+                    |(id, build): (&String, &crate::seen::Told)| format!("{id} {}", build["state"]);
                 let builds = seen.builds.iter().take(3).map(state).collect::<Vec<_>>();
                 format!(
                     "{} frames, seq {}, {} builds ({}), last {last:?}",
