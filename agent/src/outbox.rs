@@ -312,9 +312,7 @@ impl Outbox {
     /// Said once for an outage, not for each try.
     fn fails(&self, inner: &mut Inner, what: Work, error: StoreError) -> OutboxError {
         inner.refused |= what == Work::Record && error.is_full();
-        if what == Work::Record {
-            self.careful.store(true, Ordering::SeqCst);
-        }
+        self.careful.store(true, Ordering::SeqCst);
         let error = OutboxError::Failed(self.path.clone(), error);
         if inner.failing.insert(what) {
             tracing::error!(%error, ?what, "the outbox fails; it is tried again until it works");

@@ -83,16 +83,8 @@ impl Inner {
         let mut items = items.into_iter();
         let written = items.try_for_each(|item| self.write(item, agent, together));
         let written = written.and(self.commit());
-        for item in items {
-            if let Item::Event {
-                event,
-                path,
-                grown: None,
-                ..
-            } = item
-            {
-                self.refuse(&path, refusals::of(&event));
-            }
+        for (path, state) in items.filter_map(|item| item.state()) {
+            self.refuse(&path, state);
         }
         // The watching thread takes as written what is not, and reads everything again.
         self.undone |= written.is_err();
@@ -208,7 +200,7 @@ impl Inner {
     }
 
     /// Notes that a state is not in it, over a kill too where there is room for that.
-    fn refuse(&mut self, path: &Path, state: Refused) {
+    pub(super) fn refuse(&mut self, path: &Path, state: Refused) {
         let Some(now) = self.refusals.note(path, state) else {
             return;
         };

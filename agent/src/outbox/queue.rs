@@ -8,7 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use protocol::Event;
 
-use super::inner::Work;
+use super::inner::{Inner, Work};
+use super::refusals;
+use super::store::Refused;
 use super::{Outbox, OutboxError};
 use crate::change::Known;
 
@@ -43,6 +45,21 @@ impl Item {
             }
             Self::Known { .. } => 0,
             Self::Grown { saved, .. } => saved.len(),
+        }
+    }
+}
+
+impl Item {
+    /// The state that it tells of its file; none of a file that grows, whose next event tells it again.
+    pub(super) fn state(&self) -> Option<(PathBuf, Refused)> {
+        match self {
+            Self::Event {
+                event,
+                path,
+                grown: None,
+                ..
+            } => Some((path.clone(), refusals::of(event))),
+            _ => None,
         }
     }
 }
@@ -133,17 +150,25 @@ impl Outbox {
 
     fn take(&self, item: Item) -> Result<(), OutboxError> {
         let careful = self.careful.load(Ordering::SeqCst);
-        if careful || self.queue.is_full() {
-            self.write()?;
-        }
-        if careful {
-            self.with(Work::Record, |inner| inner.write(item, self.agent, false))?;
-            self.syncer.written();
-        } else {
+        if !careful && !self.queue.is_full() {
             self.queue.push(item);
+            self.added.notify_one();
+            return Ok(());
         }
-        self.added.notify_one();
-        Ok(())
+        let state = item.state();
+        let taken = self.write().and_then(|()| {
+            let write = |inner: &mut Inner| inner.write(item, self.agent, false);
+            self.with(Work::Record, write)
+        });
+        match (&taken, state) {
+            (Ok(()), _) => {
+                self.syncer.written();
+                self.added.notify_one();
+            }
+            (Err(_), Some((path, state))) => self.lock().refuse(&path, state),
+            (Err(_), None) => {}
+        }
+        taken
     }
 
     /// Writes what is queued.
