@@ -47,7 +47,7 @@ fn string(json: &[u8], mut at: usize) -> Result<usize, &'static str> {
     }
 }
 
-/// The four digits of `\uXXXX` at `at`.
+/// What the four digits of the `\u` escape at `at` say.
 fn code(json: &[u8], at: usize) -> Option<u32> {
     let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

@@ -165,6 +165,7 @@ impl Outbox {
                 self.syncer.written();
                 self.added.notify_one();
             }
+            // Noted already where it was tried; not where the outbox cannot even be opened.
             (Err(_), Some((path, state))) => self.lock().refuse(&path, state),
             (Err(_), None) => {}
         }

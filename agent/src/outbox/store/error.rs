@@ -13,7 +13,7 @@ pub(crate) enum StoreError {
     /// The limit is reached, and nothing in it can give way.
     #[error("it has reached its limit of {0} bytes (PHASELINE_OUTBOX_MAX)")]
     Limit(u64),
-    /// What was written in this turn is not in it: it could not be committed.
+    /// What one transaction wrote is not in it: it could not be committed.
     #[error("what was written last could not be committed")]
     Undone,
     /// Written by a newer agent: not damaged, and not ours to set aside.
