@@ -19,6 +19,7 @@ use crate::schedule::Cause;
 use crate::watches::{Limit, Rank, WatchError};
 
 /// A directory to be walked.
+#[derive(Clone)]
 struct Step {
     path: PathBuf,
     /// Below the root.
@@ -190,12 +191,15 @@ impl Pipeline {
             && self.is_at(other, Some(identity))
         {
             let other = other.to_owned();
-            self.watches.remove(&step.path);
-            let left_out = &mut self.roots[root].left_out;
-            left_out.note(step.path.clone(), Why::SameAs(other));
+            self.leave_to(root, &step.path, other);
             return Ok(());
         }
         let watched = self.watch(root, &step.path, step.rank, identity)?;
+        if watched && !self.is_at(&step.path, Some(identity)) {
+            // Another one came here before the watch, which is of that one: it has to be entered.
+            steps.push(step.clone());
+            return Ok(());
+        }
         let mut listing = dir.list(&step.path, &self.setup.producers)?;
         if let Some(rank) = rank_by(&listing) {
             if watched {
@@ -207,6 +211,18 @@ impl Pipeline {
         }
         self.note(root, step, identity.dev, &listing, steps);
         Ok(())
+    }
+
+    /// Leaves a directory to the name under which it is watched too. The kernel has one watch for both names, so
+    /// taking this name's may have taken the other's: that one is watched and listed again.
+    fn leave_to(&mut self, root: usize, path: &Path, other: PathBuf) {
+        if self.watches.has(path) {
+            self.watches.remove(path);
+            let again = Job::Walk(Arc::from(other.as_path()));
+            self.agenda.set(&again, Some(Instant::now()));
+        }
+        let left_out = &mut self.roots[root].left_out;
+        left_out.note(path.to_owned(), Why::SameAs(other));
     }
 
     fn note(

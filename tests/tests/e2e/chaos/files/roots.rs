@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use harness::scratch;
 use harness::system::{Agent, HOST, System};
@@ -222,4 +223,38 @@ async fn a_directory_that_is_mounted_in_two_places_is_one_build_and_said() {
     })
     .await;
     drop(mounted);
+}
+
+/// Rounds of mounting over a directory that was made just before, each a little later after it was made than the last.
+const RACES: u64 = 60;
+
+#[tokio::test]
+async fn a_mount_over_a_directory_that_is_just_being_watched_costs_the_first_name_nothing() {
+    let system = System::start().await;
+    step(&system.project("a/p"), 1);
+    let source = system.watch.join("a");
+    let second = |round: u64| system.watch.join(format!("b{round}"));
+    let names: Vec<_> = (0..RACES).map(second).collect();
+    let mut mounted = Vec::new();
+    for (round, name) in (0..RACES).zip(&names) {
+        fs::create_dir(name).unwrap();
+        // Between its listing and its watch the agent may be anywhere in these.
+        std::thread::sleep(Duration::from_micros(round * 25));
+        if rustix::mount::mount_bind(&source, name).is_err() {
+            eprintln!("skipped: this system does not let us mount anything");
+            return;
+        }
+        mounted.push(Mounted(name));
+        // Made under the second name, it is found under the first.
+        step(&system.project(&format!("b{round}/p{round}")), 1);
+        let project = Project::unmade(source.join(format!("p{round}")));
+        system.build(&project, 1, |_| true).await;
+    }
+    // Nor did the first name lose its watch for later.
+    step(&system.project("a/last"), 1);
+    system
+        .build(&Project::unmade(source.join("last")), 1, |_| true)
+        .await;
+    let builds = system.api().builds().await.unwrap();
+    assert_eq!(builds.len() as u64, RACES + 2, "one build each: {builds:?}");
 }
