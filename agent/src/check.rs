@@ -146,6 +146,7 @@ impl Report {
             Format::Lines(_) => "jsonl, of which only figures are told",
             Format::PhaseLog => "phase log",
             Format::Text => "text, of which only the size is told",
+            Format::Held => "text, of which the size is told, and whether it is held open",
             Format::Count => "text with a number in it",
             Format::Report => "text, of which only figures are told",
         });
@@ -200,7 +201,10 @@ impl Report {
         let known = mapping::built_in(&source.producer, &name.to_string_lossy());
         match (known.table, source.format) {
             (Some(table), _) => mapped::by_built_in(self, table, &document, &known),
-            (None, Format::PhaseLog | Format::Text | Format::Count | Format::Report) => {
+            (
+                None,
+                Format::PhaseLog | Format::Text | Format::Held | Format::Count | Format::Report,
+            ) => {
                 self.reason = Some(known.beyond.to_owned());
                 self.count_bad_lines(&document);
                 self.digest = Some(document);

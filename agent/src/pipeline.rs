@@ -4,6 +4,7 @@
 
 mod event;
 mod growing;
+mod held;
 mod hints;
 mod left_out;
 mod logs;
@@ -38,6 +39,7 @@ use crate::roots::Roots;
 use crate::schedule::Schedule;
 use crate::watches::Watches;
 use growing::Growing;
+use held::Writer;
 use root::RootWatch;
 
 /// A new directory is walked again after this time: what was made together
@@ -122,6 +124,8 @@ struct Tracked {
     grows: bool,
     /// Its lines count as soon as they are whole.
     appended: bool,
+    /// Whether somebody writes to it.
+    writer: Writer,
 }
 
 /// The thread's state.

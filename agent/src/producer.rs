@@ -7,7 +7,7 @@ mod built_in;
 mod custom;
 mod logs;
 mod pattern;
-mod reading;
+pub(crate) mod reading;
 mod transcripts;
 
 use std::ffi::OsStr;
@@ -56,6 +56,9 @@ pub(crate) enum Format {
     Lines(Kind),
     /// Text, which stays on the host: its size alone is shipped, as `{"bytes":n}`.
     Text,
+    /// The same of a log that its writer holds open for as long as it runs, so that its closing tells of the writer's
+    /// end: `{"bytes":n,"held":true}`, without `held` while nobody knows.
+    Held,
     /// JSON lines of which the last whole one is the state.
     LastLine,
     /// JSON lines of a workflow's phases: shipped as a digest of its figures.

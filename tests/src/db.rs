@@ -123,7 +123,7 @@ impl Database {
 
 /// The cause too: the driver's own words are only "db error".
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
-fn told(error: tokio_postgres::Error) -> String {
+pub(crate) fn told(error: tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(cause) => cause.to_string(),
         None => error.to_string(),

@@ -55,6 +55,7 @@ impl Pipeline {
             tracked.vanished_at.get_or_insert_with(now_utc);
         }
         let now = Instant::now();
+        tracked.writer.on(cause, now);
         let read_now = match cause {
             Cause::Touched if tracked.grows => tracked.schedule.grew(now),
             Cause::Touched if tracked.appended => tracked.schedule.on(Cause::Settled, now),

@@ -110,6 +110,9 @@ impl Pipeline {
                 Format::Lines(kind) => self
                     .read_on(kind, beneath, relative, path, spec.has_id(), tracked)?
                     .map(Given::More),
+                Format::Held => tracked
+                    .read_held(&spec.source, beneath, relative, now)
+                    .map(Given::Whole),
                 _ => spec.source.read(beneath, relative).map(Given::Whole),
             },
             Err(error) => Err(root_error(error)),

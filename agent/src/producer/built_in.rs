@@ -145,7 +145,7 @@ const ROWS: [Row; 28] = [
         ADW,
         Identity::Id,
         "trees/{id}/agents/{id}/*/execution.log",
-        Format::Text,
+        Format::Held,
         Role::Part,
     ),
     (
@@ -201,7 +201,7 @@ const ROWS: [Row; 28] = [
         ADW,
         Identity::Id,
         "agents/{id}/*/execution.log",
-        Format::Text,
+        Format::Held,
         Role::Part,
     ),
     (
@@ -216,7 +216,7 @@ const ROWS: [Row; 28] = [
 /// Rewritten with each state, and no change of it by itself.
 const VOLATILE: &str = "last_updated";
 
-/// A log that grows all the time: that it is there is news, its size only a sign of life.
+/// A log that grows all the time: that it is there is news, its size only a sign of life; and that its writer closes it.
 const GROWING_LOG: &str = "execution.log";
 /// What is shipped of it.
 const SIZE: &str = "bytes";

@@ -32,7 +32,7 @@ impl Source {
         }
         match self.format {
             Format::Json | Format::Lines(_) => beneath.read(relative, MAX_DOCUMENT_BYTES).map(Some),
-            Format::Text => {
+            Format::Text | Format::Held => {
                 let meta = beneath.look(relative)?;
                 Ok(Some(figures(&json!({"bytes": meta.size}), meta)))
             }
@@ -90,6 +90,11 @@ impl Source {
     pub(crate) fn is_appended(&self) -> bool {
         matches!(self.format, Format::LastLine | Format::PhaseLog)
     }
+}
+
+/// What is told of a log of which is known whether its writer holds it open.
+pub(crate) fn held(meta: Meta, held: bool) -> Reading {
+    figures(&json!({"bytes": meta.size, "held": held}), meta)
 }
 
 /// The text of a file; none of one that is too long to be looked through.

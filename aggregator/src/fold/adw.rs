@@ -13,6 +13,7 @@ mod fields;
 mod hooks;
 mod infer;
 mod phase_log;
+mod scripts;
 mod words;
 
 use protocol::build::Origin;
@@ -20,11 +21,14 @@ use protocol::{Build, BuildState, Event, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::Silence;
 use super::phases;
 use super::run::{EndedBy, Run, moment};
 use super::stream_json;
 use super::track::Track;
 use super::value::{name, names};
+use scripts::Scripts;
+
 pub(super) use hooks::{Hooks, is_file as is_hook_file};
 pub(super) use words::phase_of_agent;
 
@@ -51,9 +55,17 @@ pub(super) struct Memory {
     phase_began_at: Option<Timestamp>,
     /// The agent whose files were written last, and when.
     agent: Option<(Timestamp, String)>,
+    /// What its scripts hold open.
+    #[serde(default)]
+    scripts: Scripts,
 }
 
 impl Memory {
+    /// How long the workflow may be silent now that none of its scripts runs; none while one may.
+    pub(super) fn silence_without_script(&self) -> Option<Silence> {
+        self.scripts.silence()
+    }
+
     /// For tracks of other producers, which are stored without it.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -114,6 +126,7 @@ pub(super) fn content(
         STATE_FILE => state(run, document, at),
         PHASES_FILE => completed_phases(run, document, at),
         ERROR_FILE => error_log(run, event, document, at),
+        EXECUTION_LOG => run.adw.scripts.told(event, document, &mut run.build),
         _ if event.is_call() => calls::content(run, event, document, at),
         _ if phase_log::is_digest(document) => phase_log::content(run, document, at),
         _ if stream_json::is_digest(document) => {
@@ -140,10 +153,13 @@ pub(super) fn content(
 /// try of it stays known: a restart resets the state file to nulls.
 fn begin_again(track: &mut Track, event: &Event) -> Option<Build> {
     let known = track.current().map(|build| build.fields.clone());
+    let scripts = track.run.as_ref().map(|run| run.adw.scripts.clone());
     let superseded = track.begin(event);
     hooks::begin_again(track);
     if let Some(run) = &mut track.run {
         run.build.fields = fields::lasting(known.unwrap_or_default());
+        // Whoever begins again may have run before: what it holds open it holds still.
+        run.adw.scripts = scripts.unwrap_or_default();
     }
     superseded
 }

@@ -126,7 +126,8 @@ impl Track {
     pub fn silence(&self) -> Option<Silence> {
         let run = self.run.as_ref()?;
         let expected = run.build.state == BuildState::Running && !run.build.has_ended();
-        expected.then(|| self.silences.limit(run.build.phase.as_deref()))
+        let usual = || self.silences.limit(run.build.phase.as_deref());
+        expected.then(|| run.adw.silence_without_script().unwrap_or_else(usual))
     }
 
     /// A sign of life without an event: moves `alive_at` of an open build, and

@@ -165,8 +165,6 @@ fn server_args(data: &Path, socket_dir: &Path, port: u16, tcp: bool) -> Vec<OsSt
         ("unix_socket_directories", format!("\"{socket_dir}\"")),
         ("unix_socket_permissions", "0700".to_owned()),
         ("cluster_name", PostgresServer::NAME.to_owned()),
-        // One writer, a pool of readers and room for a person with psql.
-        ("max_connections", "50".to_owned()),
         // A desktop's share: the working set is the builds of some weeks.
         ("shared_buffers", "64MB".to_owned()),
         // What a crash leaves to be replayed: seconds of work.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::truth::{Away, Files, TruthLog, Written};
+use crate::db::told;
 use crate::follower::Follower;
 use crate::postgres::Database;
 
@@ -219,10 +220,10 @@ impl Database {
     /// # Errors
     /// When Postgres or the table is not there.
     pub async fn content_rows(&self) -> Result<Vec<ContentRow>, String> {
-        let client = self.connect().await.map_err(|e| e.to_string())?;
+        let client = self.connect().await.map_err(told)?;
         let sql = "SELECT id, project_token, (document->>'count')::bigint, hash FROM event \
                    WHERE kind = 'content' AND document ? 'count' ORDER BY id";
-        let rows = client.query(sql, &[]).await.map_err(|e| e.to_string())?;
+        let rows = client.query(sql, &[]).await.map_err(told)?;
         let row = |row: &tokio_postgres::Row| ContentRow {
             id: row.get(0),
             project: row.get(1),
@@ -243,11 +244,11 @@ impl Database {
     ) -> Result<BTreeMap<String, u64>, String> {
         let client = match kept.take() {
             Some(client) => client,
-            None => self.connect().await.map_err(|e| e.to_string())?,
+            None => self.connect().await.map_err(told)?,
         };
         let sql = "SELECT DISTINCT ON (project_token) project_token, \
                    coalesce((body->'fields'->>'count')::bigint, 0) FROM build ORDER BY project_token, run DESC";
-        let rows = client.query(sql, &[]).await.map_err(|e| e.to_string())?;
+        let rows = client.query(sql, &[]).await.map_err(told)?;
         let pair = |row: &tokio_postgres::Row| (row.get(0), row.get::<_, i64>(1).unsigned_abs());
         *kept = Some(client);
         Ok(rows.iter().map(pair).collect())

@@ -7,9 +7,11 @@ use std::path::Path;
 use harness::adw::{Tree, Workflow, planned};
 use harness::browser::{available, with_browser};
 use harness::system::{HOST, System};
-use protocol::BuildState;
+use harness::wait::{check, eventually};
+use protocol::{Build, BuildState};
 use serde_json::{Value, json};
 
+use crate::log_lines::execution_log;
 use crate::pages::open;
 
 /// Appends a line to the workflow's log.
@@ -91,4 +93,37 @@ async fn structured_logs_tell_phases_costs_and_failures_of_the_same_build() {
     for event in system.database.events().await.unwrap() {
         assert!(!format!("{event:?}").contains("secret words"), "{event:?}");
     }
+}
+
+#[tokio::test]
+async fn a_workflow_whose_process_is_killed_is_stalled_and_says_that_it_is_gone() {
+    let system = System::start().await;
+    let workflow = Workflow::begin(&system.watch.join("shop"), "3af4a34d");
+    workflow.state(Tree::Main, &planned("83", "feature-issue-83"));
+    workflow.phases(Tree::Main, &["Plan"], Some("Build"));
+    let log = execution_log(&workflow);
+    std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+    let mut script = tokio::process::Command::new("sh")
+        .args([
+            "-c",
+            "exec 3>>\"$1\"; while sleep 0.2; do echo works >&3; done",
+            "sh",
+        ])
+        .arg(&log)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let held = "SELECT count(*) FROM event WHERE document->>'held' = 'true'";
+    eventually("it is held open", async || {
+        let number = system.database.number(held).await?;
+        check(number == 1, || number.to_string())
+    })
+    .await;
+    script.kill().await.unwrap();
+    let id = workflow.build_id(HOST, 1);
+    let stalled = |build: &Build| build.state == BuildState::Stalled;
+    let build = system.build_by_id(&id, stalled).await;
+    let reason = build.state_reason.unwrap();
+    assert!(reason.contains("its process is gone"), "{reason}");
+    assert_eq!(build.ended_at, None, "nobody said that it failed");
 }

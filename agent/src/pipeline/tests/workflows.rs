@@ -138,3 +138,50 @@ fn hooks_of_several_workflows_in_one_file_reach_each_of_them() {
     expected.sort_unstable();
     assert_eq!(told, expected);
 }
+
+#[test]
+fn a_log_that_is_held_open_tells_when_its_writer_ended() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(dir.path(), STATE, "{}");
+    let log = dir
+        .path()
+        .join("agents/3af4a34d/adw_plan_iso/execution.log");
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    let half = Half::start(state.path(), &[dir.path()]);
+    half.expect(1);
+    // Written by another process, which is then killed: it has no chance to say anything.
+    let mut script = std::process::Command::new("sh")
+        .args(["-c", "exec 3>>\"$1\"; echo begun >&3; exec sleep 600", "sh"])
+        .arg(&log)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let events = half.expect(3);
+    assert_eq!(document(&events[1]), r#"{"bytes":6}"#);
+    assert_eq!(document(&events[2]), r#"{"bytes":6,"held":true}"#);
+    script.kill().unwrap();
+    script.wait().unwrap();
+    let closed = r#"{"bytes":6,"held":false}"#;
+    assert_eq!(document(&half.expect(4)[3]), closed);
+    drop(half);
+    // The next agent knows that nobody has opened it since.
+    let half = Half::start(state.path(), &[dir.path()]);
+    let events = half.settle(dir.path(), 4);
+    assert_eq!(document(&events[3]), closed);
+    // Lines that are each written by a process of their own tell nothing of an end.
+    drop(half);
+    fs::remove_file(&log).unwrap();
+    let half = Half::start(state.path(), &[dir.path()]);
+    for line in 0..30 {
+        let mut file = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(&log)
+            .unwrap();
+        std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes()).unwrap();
+        drop(file);
+        std::thread::park_timeout(Duration::from_millis(60));
+    }
+    let told = half.events();
+    assert_eq!(document(told.last().unwrap()), r#"{"bytes":2}"#);
+}

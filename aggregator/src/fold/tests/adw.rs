@@ -6,6 +6,7 @@ mod contents;
 mod hooks;
 mod oddities;
 mod phase_log;
+mod scripts;
 
 use protocol::{BuildState, EventKind, PhaseState, Timestamp};
 use serde_json::{Value, json};
