@@ -19,6 +19,8 @@ pub(crate) enum About {
     Room,
     /// The stream or its consumer cannot be read.
     Stream,
+    /// Two living agents call themselves the same.
+    Name,
     /// A project spent more than this budget.
     Budget(usize),
 }

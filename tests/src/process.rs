@@ -19,26 +19,29 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    out: PathBuf,
     ended: Option<ExitStatus>,
 }
 
 impl Process {
-    /// Starts `command` with stdout and stderr in a file.
+    /// Starts `command` with stderr and stdout in a file each.
     ///
     /// # Panics
     /// When it cannot be started.
     #[must_use]
     pub fn start(name: &str, mut command: Command) -> Self {
         let log = scratch::directory("log").join(name);
-        let out = File::create(&log).expect("a log file");
-        let err = out.try_clone().expect("a second handle");
-        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        let out = log.with_extension("stdout");
+        let create = |path: &Path| File::create(path).expect("a log file");
+        command.stdin(Stdio::null());
+        command.stdout(create(&out)).stderr(create(&log));
         let child =
             spawner::spawn(command).unwrap_or_else(|e| panic!("failed to start {name}: {e}"));
         Self {
             name: name.to_owned(),
             child,
             log,
+            out,
             ended: None,
         }
     }
@@ -49,11 +52,16 @@ impl Process {
         self.child.id()
     }
 
-    /// Everything it printed so far.
+    /// Everything it printed so far: what it logged, then what it answered.
     #[must_use]
     pub fn output(&self) -> String {
-        let bytes = std::fs::read(&self.log).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        format!("{}{}", read(&self.log), self.stdout())
+    }
+
+    /// What it printed on stdout so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        read(&self.out)
     }
 
     /// The last lines that it printed.
@@ -132,6 +140,15 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// What Ctrl-C does, and waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn interrupt(&mut self) -> ExitStatus {
+        self.signal(Signal::INT);
+        self.wait().await
+    }
+
     /// Asks it to stop and waits for its end.
     ///
     /// # Panics
@@ -161,6 +178,11 @@ impl Drop for Process {
         }
         self.kill();
     }
+}
+
+fn read(path: &Path) -> String {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Resident memory of a process, KiB; 0 when it has none.

@@ -1,3 +1,5 @@
+//! What `check` says of files of each kind, and its exit codes.
+
 use std::fs;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Whose a file is, by its path and what lies beside it.
+
 use super::*;
 
 fn spec(root: &str, path: &str) -> Option<Spec> {

@@ -1,3 +1,5 @@
+//! Settings: what is taken, which one counts, what is refused.
+
 use std::io::Write as _;
 
 use super::*;

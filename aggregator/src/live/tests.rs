@@ -1,3 +1,5 @@
+//! The live view: order, gaps, joining, resuming, letting go.
+
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

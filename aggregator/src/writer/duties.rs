@@ -14,6 +14,7 @@ use super::leader::{Leader, Lost, Refused, clock};
 use super::presence::{self, Judged};
 use super::publish;
 use super::silence::Life;
+use crate::alerts::About;
 use crate::fold::{Fact, TimerKind};
 use crate::nats::MAX_BATCH;
 use crate::store::{CommitError, TrackKey};
@@ -26,6 +27,9 @@ const SETTLE: Duration = Duration::from_secs(5);
 const BACKLOG_VALID: Duration = Duration::from_secs(10);
 /// A build that cannot be called silent now is looked at again after this, milliseconds.
 const LOOK_AGAIN_MS: i64 = 60_000;
+
+const NAME_REMEDY: &str =
+    "give each agent a name of its own with PHASELINE_HOST, and a state directory of its own";
 
 /// When what is due.
 pub(crate) struct Duties {
@@ -89,9 +93,17 @@ impl Leader {
         }
         if now >= duties.beacon_at {
             publish::announce(&self.nats, self.seq).await;
+            self.tell_of_names(now);
             duties.beacon_at = now + BEACON_EVERY;
         }
         Ok(())
+    }
+
+    fn tell_of_names(&self, now: Instant) {
+        match self.hosts.rivalry(now) {
+            Some(text) => self.alerts.tell(About::Name, text, NAME_REMEDY),
+            None => self.alerts.clear(About::Name),
+        }
     }
 
     async fn call_silent(&mut self) -> Result<(), Lost> {

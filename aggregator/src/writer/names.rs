@@ -89,6 +89,19 @@ impl Hosts {
         })
     }
 
+    /// What is wrong with names that two living agents have, for people; none while each has its own.
+    pub(crate) fn rivalry(&self, now: Instant) -> Option<String> {
+        let mut contested = self.known.values().filter(|known| {
+            let rival = known.rival.as_ref();
+            known.host.state == HostState::Up && rival.is_some_and(|rival| rival.is_living(now))
+        });
+        let first = contested.next()?.host.state_reason.clone()?;
+        Some(match contested.count() {
+            0 => first,
+            more => format!("{first}; and so it is with {more} more"),
+        })
+    }
+
     /// A host of which an event came before the first presence, under a name that is not its own.
     pub(crate) fn introduce(
         &self,
@@ -106,6 +119,13 @@ impl Hosts {
         known.called = Some(called.to_owned());
         known.host.state_reason = known.reason(now);
         Some(known)
+    }
+}
+
+impl Rival {
+    /// It is there, and was not merely under way.
+    fn is_living(&self, now: Instant) -> bool {
+        self.times >= EARLIER && now.saturating_duration_since(self.heard) <= GONE_AFTER
     }
 }
 

@@ -1,3 +1,5 @@
+//! Tables that turn a producer's fields into ours.
+
 use serde_json::json;
 
 use super::*;

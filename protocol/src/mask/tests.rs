@@ -1,3 +1,5 @@
+//! Which texts count as secrets, and that nothing else is touched.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -15,6 +15,7 @@ mod browser_faults;
 mod browser_live;
 mod browser_looks;
 mod chaos;
+mod contract;
 mod costs;
 mod file_to_page;
 mod found_by_index;

@@ -158,4 +158,15 @@ async fn producers_files_are_not_touched() {
         .filter(|target| target.starts_with(project.dir()))
         .collect();
     assert!(held.is_empty(), "{held:?}");
+    // Nor locked, nor is any program started.
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let inode = format!(":{} ", std::os::unix::fs::MetadataExt::ino(&metadata));
+    assert!(!locks.contains(&inode), "{locks}");
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        let children = thread.unwrap().path().join("children");
+        // Not every kernel tells.
+        if let Ok(children) = fs::read_to_string(children) {
+            assert_eq!(children, "", "the agent started a program");
+        }
+    }
 }

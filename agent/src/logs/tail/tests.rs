@@ -1,3 +1,5 @@
+//! Tails on real files: pieces, rotation, half lines, limits.
+
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;

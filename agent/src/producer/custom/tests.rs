@@ -1,3 +1,5 @@
+//! `[[producer]]` tables: what is taken, and what is refused with which words.
+
 use super::*;
 use crate::config::Prune;
 use crate::stream_json::Kind;

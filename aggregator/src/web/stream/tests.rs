@@ -1,3 +1,5 @@
+//! Conversations over a real WebSocket without a server behind it.
+
 mod conversation;
 mod frames;
 mod rfc6455;

@@ -9,6 +9,7 @@ use harness::system::{Agent, HOST, System};
 use harness::wait::{check, eventually};
 use harness::writer::Project;
 use protocol::Host;
+use protocol::page::Alert;
 
 use super::step;
 
@@ -47,6 +48,14 @@ async fn a_second_agent_of_a_name_has_builds_of_its_own_and_both_hosts_say_so() 
     let id = std::fs::read_to_string(system.agents[1].state_dir().join("agent-id")).unwrap();
     let name = format!("{HOST}~{}", &id[..4]);
     says(&system, &name, "PHASELINE_HOST").await;
+    let api = system.api();
+    eventually("an alert says how to rename it", async || {
+        let alerts = api.alerts().await?;
+        let ours = |alert: &&Alert| alert.text.contains("PHASELINE_HOST");
+        let open = alerts.iter().find(|alert| alert.ended_at.is_none());
+        check(open.as_ref().is_some_and(ours), || format!("{alerts:?}"))
+    })
+    .await;
     for count in 1..=3 {
         step(&project, count);
         for name in [HOST, &name] {
