@@ -229,7 +229,7 @@ async fn carry(client: TcpStream, target: Arc<str>, mut state: watch::Receiver<S
     let given_up = async {
         hung_up(&twin).await;
         drop(hold);
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let work = async {
         // A connection that is made while nothing passes is made to a black hole.
