@@ -48,10 +48,15 @@ audit: setup-lint ## Licences, advisories, sources, unused dependencies (before 
 	else echo "the advisory database cannot be reached: advisories were not checked" >&2; fi
 	cargo machete
 
-chaos: setup-test ## The long form of every fault test, at most 30 minutes (PART=kills, outages, disks, files, inputs, clients, corruption, stops)
+# The faults that are tried elsewhere than in `chaos`, by part.
+FAULTS_logs := log_kills::
+FAULTS_up := up::a_private_server_that_dies up::a_disk_that_was_full
+FAULTS := $(if $(PART),$(or $(FAULTS_$(PART)),chaos::$(PART)),chaos:: $(FAULTS_logs) $(FAULTS_up) --skip chaos::soak)
+
+chaos: setup-test ## The long form of every fault test, at most 30 minutes (PART=kills, outages, disks, slow_disk, files, inputs, clients, corruption, stops, logs, up)
 	cargo build --release --workspace --bins --locked
 	PHASELINE_TEST_LONG=1 cargo test --release -p phaseline-tests --locked --test e2e -- --nocapture --test-threads=1 \
-	  $(if $(PART),chaos::$(PART),chaos:: --skip chaos::soak)
+	  $(FAULTS)
 
 soak: setup-test ## Twenty minutes with a fault each minute, memory and descriptors watched (HOURS=24)
 	cargo build --release --workspace --bins --locked

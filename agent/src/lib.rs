@@ -53,7 +53,7 @@ use logs::{Lane, Logs, Saved};
 use mailbox::Flag;
 use nats::Link;
 use outbox::Outbox;
-use pipeline::Setup;
+use pipeline::{Setup, Walk};
 use presence::Herald;
 pub use producer::Custom;
 use producer::Producers;
@@ -178,8 +178,10 @@ fn setup(config: &Config, logs: Logs) -> Setup {
         prune: config.prune.clone(),
         max_depth: config.max_depth,
         state_dir: config.state_dir.clone(),
-        walks_new: !is_switched_off("walk_of_new"),
-        walks_anew: !is_switched_off("walk_after_damage"),
+        without: Walk::ALL
+            .into_iter()
+            .filter_map(|(walk, name)| is_switched_off(name).then_some(walk))
+            .collect(),
     }
 }
 
@@ -217,10 +219,13 @@ fn lane(
     })
 }
 
-/// For tests: `PHASELINE_FAIL_POINT=no_<what>` switches a protection off, to show what it protects from.
+/// For tests: `PHASELINE_FAIL_POINT=no_<what>` switches a protection off, to show what it protects from; several
+/// are separated by commas.
 fn is_switched_off(what: &str) -> bool {
     let point = std::env::var("PHASELINE_FAIL_POINT").unwrap_or_default();
-    let off = point.strip_prefix("no_") == Some(what);
+    let off = point
+        .split(',')
+        .any(|point| point.strip_prefix("no_") == Some(what));
     if off {
         tracing::warn!(what, "switched off by PHASELINE_FAIL_POINT");
     }

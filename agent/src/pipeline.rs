@@ -10,6 +10,7 @@ mod left_out;
 mod logs;
 mod observe;
 mod problem;
+mod protection;
 mod root;
 mod walk;
 
@@ -40,6 +41,7 @@ use crate::schedule::Schedule;
 use crate::watches::Watches;
 use growing::Growing;
 use held::Writer;
+pub(crate) use protection::Walk;
 use root::RootWatch;
 
 /// A new directory is walked again after this time: what was made together
@@ -69,10 +71,8 @@ pub(crate) struct Setup {
     pub(crate) tool_texts: bool,
     /// Where it says which logs may have grown.
     pub(crate) logs: Logs,
-    /// New directories are walked. Off only in the tests that show what that is for.
-    pub(crate) walks_new: bool,
-    /// Everything is read again when the outbox was damaged. Off in such a test only.
-    pub(crate) walks_anew: bool,
+    /// Walks that are left out: only in tests that show what they are for.
+    pub(crate) without: Vec<Walk>,
 }
 
 /// What is put off.
@@ -252,10 +252,10 @@ impl Pipeline {
             if !self.inbox.wait(self.agenda.next(), BATCH, &mut hints) {
                 break;
             }
-            if self.inbox.take(Flag::Anew) && self.setup.walks_anew {
+            if self.inbox.take(Flag::Anew) && self.setup.does(Walk::AfterDamage) {
                 self.begin_anew();
             }
-            if self.inbox.take(Flag::Rescan) {
+            if self.inbox.take(Flag::Rescan) && self.setup.does(Walk::AfterOverflow) {
                 self.rescan(&mut hints);
             } else {
                 self.take_hints(&mut hints);

@@ -163,8 +163,9 @@ impl Fleet {
     /// `kill -9`.
     ///
     /// # Panics
-    /// When the operating system does not tell its end.
+    /// When it does not run, or the operating system does not tell its end.
     pub async fn kill(&mut self, part: Part) {
+        assert!(self.runs(part), "{part:?} is killed while it does not run");
         match part {
             Part::Agent => {
                 self.truth.agent_ends();
@@ -195,26 +196,26 @@ impl Fleet {
         let status = match part {
             Part::Agent => {
                 self.truth.agent_ends();
-                Some(self.system.agents[0].process.stop().await)
+                self.system.agents[0].process.stop().await
             }
             Part::Aggregator(index) => {
                 self.count_repeated(index).await;
-                Some(self.system.aggregators[index].process.stop().await)
+                self.system.aggregators[index].process.stop().await
             }
-            Part::Nats => {
-                self.system.nats.stop().await;
-                None
-            }
-            Part::Postmaster | Part::Backend => {
-                self.own_postgres().stop().await;
-                None
-            }
+            Part::Nats => self.system.nats.stop().await,
+            Part::Postmaster | Part::Backend => self.own_postgres().stop().await,
         };
-        assert!(
-            status.is_none_or(|status| status.success()),
-            "{part:?} stopped with {status:?}"
-        );
+        assert!(status.success(), "{part:?} stopped with {status:?}");
         since.elapsed()
+    }
+
+    fn runs(&mut self, part: Part) -> bool {
+        match part {
+            Part::Agent => self.system.agents[0].process.ended().is_none(),
+            Part::Aggregator(index) => self.system.aggregators[index].process.ended().is_none(),
+            Part::Nats => self.system.nats.pid().is_some(),
+            Part::Postmaster | Part::Backend => self.own_postgres().pid().is_some(),
+        }
     }
 
     fn own_postgres(&mut self) -> &mut Postgres {

@@ -2,11 +2,12 @@
 //! configuration, its two users and their rights.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use rustix::process::{Pid, Signal, kill_process};
 use standalone::{NatsOptions, NatsServer};
 
-use crate::{ports, scratch};
+use crate::{ports, scratch, wait};
 
 /// A running nats-server; killed when dropped.
 #[derive(Debug)]
@@ -51,12 +52,15 @@ impl Nats {
             .expect("nats-server starts again");
     }
 
-    /// Asks it to end, and waits for that.
+    /// Asks it to end, and waits until it has done so by itself; how it ended.
     ///
     /// # Panics
-    /// When the operating system does not tell its end.
-    pub async fn stop(&mut self) {
-        self.server.stop().await.expect("nats-server ends");
+    /// When it does not end.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        let ended = tokio::time::timeout(wait::DEADLINE, self.server.wait()).await;
+        let status = ended.expect("nats-server ends by itself");
+        status.expect("the operating system tells how it ended")
     }
 
     /// `kill -9`.

@@ -3,6 +3,7 @@
 //! Postgres starts its own.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +12,7 @@ use standalone::{PostgresOptions, PostgresServer};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Config, Error, NoTls};
 
-use crate::{background, scratch};
+use crate::{background, scratch, wait};
 
 /// A running Postgres; killed when dropped.
 #[derive(Debug)]
@@ -61,12 +62,19 @@ impl Postgres {
         self.server.restart().await.expect("Postgres starts again");
     }
 
-    /// Asks it to end, and waits for that.
+    /// Asks it to end ("fast": open transactions are rolled back), and waits until it has done so
+    /// by itself; how it ended.
     ///
     /// # Panics
-    /// When the operating system does not tell its end.
-    pub async fn stop(&mut self) {
-        self.server.stop().await.expect("Postgres ends");
+    /// When it does not end.
+    pub async fn stop(&mut self) -> ExitStatus {
+        let pid = self.pid().and_then(|pid| i32::try_from(pid).ok());
+        if let Some(pid) = pid.and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::INT);
+        }
+        let ended = tokio::time::timeout(wait::DEADLINE, self.server.wait()).await;
+        let status = ended.expect("Postgres ends by itself");
+        status.expect("the operating system tells how it ended")
     }
 
     /// `kill -9` of its first process; the others end by themselves.

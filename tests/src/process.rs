@@ -83,23 +83,7 @@ impl Process {
     /// Directories and files that it watches, by inotify.
     #[must_use]
     pub fn watches(&self) -> usize {
-        let fdinfo = format!("/proc/{}/fdinfo", self.pid());
-        let files = std::fs::read_dir(fdinfo).into_iter().flatten().flatten();
-        files
-            .filter_map(|file| std::fs::read_to_string(file.path()).ok())
-            .map(|text| {
-                text.lines()
-                    .filter(|l| l.starts_with("inotify wd:"))
-                    .count()
-            })
-            .sum()
-    }
-
-    /// Its open file descriptors.
-    #[must_use]
-    pub fn open_files(&self) -> usize {
-        let fds = std::fs::read_dir(format!("/proc/{}/fd", self.pid()));
-        fds.map_or(0, Iterator::count)
+        watches(self.pid())
     }
 
     /// Its resident memory, KiB.
@@ -192,6 +176,25 @@ pub fn resident_kib(pid: u32) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
+}
+
+/// Open file descriptors of a process.
+#[must_use]
+pub fn open_files(pid: u32) -> usize {
+    let fds = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    fds.map_or(0, Iterator::count)
+}
+
+/// Directories and files that a process watches, by inotify.
+#[must_use]
+pub fn watches(pid: u32) -> usize {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fdinfo"));
+    let files = files.into_iter().flatten().flatten();
+    let watches = |text: String| text.matches("inotify wd:").count();
+    files
+        .filter_map(|file| std::fs::read_to_string(file.path()).ok())
+        .map(watches)
+        .sum()
 }
 
 /// One of the workspace's programs, found beside the running test executable.

@@ -50,7 +50,7 @@ impl Half {
         prune: Prune,
         max_depth: usize,
     ) -> Self {
-        Self::start_setup(state, roots, producers, prune, max_depth, true)
+        Self::start_setup(state, roots, producers, prune, max_depth, Vec::new())
     }
 
     fn start_setup(
@@ -59,7 +59,7 @@ impl Half {
         producers: Producers,
         prune: Prune,
         max_depth: usize,
-        walks_anew: bool,
+        without: Vec<Walk>,
     ) -> Self {
         let (mailbox, inbox) = mailbox();
         let board = Arc::new(Board::default());
@@ -83,8 +83,7 @@ impl Half {
             state_dir: state.to_owned(),
             tool_texts: false,
             logs: Logs::off(),
-            walks_new: true,
-            walks_anew,
+            without,
         };
         let (to_outbox, to_board) = (Arc::clone(&outbox), Arc::clone(&board));
         let mut watching = start(setup, mailbox.clone(), inbox, to_outbox, to_board).unwrap();

@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, io};
 use rustix::io::Errno;
 
 use super::left_out::Why;
-use super::{Gap, Job, Pipeline, SECOND_LOOK, Tracked, tops};
+use super::{Gap, Job, Pipeline, SECOND_LOOK, Tracked, Walk, tops};
 use crate::filesystem::Kind;
 use crate::listing::{Identity, Listing, OpenDir};
 use crate::mailbox::Flag;
@@ -43,14 +43,16 @@ impl Pipeline {
     /// Walks these directories now and again a moment later.
     pub(super) fn walk_all(&mut self, dirs: &BTreeSet<PathBuf>) {
         for dir in tops(dirs) {
-            if !self.setup.walks_new {
+            if self.setup.does(Walk::OfNew) {
+                self.walk_below(dir);
+            } else {
                 let identity = Identity::of_dir(dir).ok();
                 let _ = self.watches.add(dir, Rank::Plain, self.walk, identity);
-                continue;
             }
-            self.walk_below(dir);
-            let again = Job::Walk(Arc::from(dir.as_path()));
-            self.agenda.set(&again, Some(Instant::now() + SECOND_LOOK));
+            if self.setup.does(Walk::SecondLook) {
+                let again = Job::Walk(Arc::from(dir.as_path()));
+                self.agenda.set(&again, Some(Instant::now() + SECOND_LOOK));
+            }
         }
     }
 

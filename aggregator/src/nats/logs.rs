@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::pull::{Config as ConsumerConfig, Stream as Messages};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
-use async_nats::jetstream::context::Context;
+use async_nats::jetstream::context::{Context, GetStreamErrorKind};
 use async_nats::jetstream::stream::{
     Config as StreamConfig, ConsumerErrorKind, DiscardPolicy, RetentionPolicy, StorageType,
 };
@@ -28,9 +29,28 @@ const PULL_BYTES: usize = 4 * MAX_BATCH_BYTES;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const EXPIRES: Duration = Duration::from_secs(30);
 
-/// Makes sure of the stream and takes its messages, all that is not acknowledged first and in order.
-pub(crate) async fn log_messages(jetstream: &Context) -> Result<Messages, String> {
+/// Where lines are taken from.
+pub(crate) struct LogMessages {
+    /// All that is not acknowledged first and in order.
+    pub(crate) messages: Messages,
+    /// There was no stream: this one is new and empty.
+    pub(crate) created: bool,
+}
+
+/// Makes sure of the stream and takes its messages.
+pub(crate) async fn log_messages(jetstream: &Context) -> Result<LogMessages, String> {
     let name = subject::LOG_STREAM;
+    let created = match jetstream.get_stream(name).await {
+        Ok(_) => false,
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(refusal)
+                if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                true
+            }
+            _ => return Err(format!("read stream {name}: {error}")),
+        },
+    };
     let stream = jetstream
         .get_or_create_stream(StreamConfig {
             name: name.to_owned(),
@@ -54,7 +74,7 @@ pub(crate) async fn log_messages(jetstream: &Context) -> Result<Messages, String
             ConsumerErrorKind::JetStream(refusal) => Some(refusal.error_code()),
             _ => None,
         };
-        if refusal != Some(async_nats::jetstream::ErrorCode::CONSUMER_NOT_FOUND) {
+        if refusal != Some(ErrorCode::CONSUMER_NOT_FOUND) {
             return Err(format!("delete consumer {consumer}: {error}"));
         }
     }
@@ -71,7 +91,7 @@ pub(crate) async fn log_messages(jetstream: &Context) -> Result<Messages, String
         })
         .await
         .map_err(|error| format!("create consumer {consumer}: {error}"))?;
-    consumer
+    let messages = consumer
         .stream()
         .max_messages_per_batch(MAX_LOG_BATCHES)
         .max_bytes_per_batch(PULL_BYTES)
@@ -79,5 +99,6 @@ pub(crate) async fn log_messages(jetstream: &Context) -> Result<Messages, String
         .expires(EXPIRES)
         .messages()
         .await
-        .map_err(|error| format!("pull log lines: {error}"))
+        .map_err(|error| format!("pull log lines: {error}"))?;
+    Ok(LogMessages { messages, created })
 }

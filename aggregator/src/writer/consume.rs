@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{Draft, Refusal};
 use super::duties::Duties;
 use super::leader::{Leader, Lost, Refused};
-use super::{FailPoint, abort_at_the_fail_point};
+use super::{FailPoint, STREAM_GONE_REMEDY, abort_at_the_fail_point};
 use crate::alerts::About;
 use crate::metrics::Kind;
 use crate::nats::{self, MAX_BATCH};
@@ -28,9 +28,6 @@ const MAX_LETTERS: usize = 64;
 
 /// Said when there was no stream although there were changes before.
 const STREAM_GONE: &str = "the stream PHASELINE was gone and is made anew: what it held and was not written yet is lost, every agent sends its newest states once more";
-/// What is left to do after that.
-const STREAM_GONE_REMEDY: &str =
-    "find out who deleted it, or whether the disk of nats-server lost it";
 
 /// Why the loop ended.
 pub(crate) enum Interrupt {

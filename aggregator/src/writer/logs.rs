@@ -10,6 +10,7 @@ use async_nats::jetstream::Message;
 use futures::StreamExt as _;
 use protocol::{Frame, FrameType, LogBatch, Source, subject};
 
+use crate::alerts::Alerts;
 use crate::live::now;
 use crate::metrics::{Kind, Metrics};
 use crate::nats::{MAX_LOG_BATCHES, Nats, log_messages};
@@ -20,25 +21,29 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Acknowledging, and telling browsers.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Said when the stream that lines were taken from is no more.
+const STREAM_GONE: &str = "the stream PHASELINE_LOGS was gone and is made anew: lines that it held and that were not written yet are lost, and counted as skipped";
+
 /// What the task needs.
 pub(super) struct LogWriter {
     pub(super) store: Store,
     pub(super) nats: Nats,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) alerts: Arc<Alerts>,
     pub(super) limits: LogLimits,
 }
 
 impl LogWriter {
     /// Takes lines for as long as this replica leads.
     pub(super) async fn run(self) {
-        let mut told = false;
+        let (mut told, mut had_stream) = (false, false);
         loop {
             let mut connected = self.nats.connected.clone();
             if connected.wait_for(|connected| *connected).await.is_err() {
                 return;
             }
             let mut worked = false;
-            let Err(reason) = self.take(&mut worked).await;
+            let Err(reason) = self.take(&mut worked, &mut had_stream).await;
             if worked {
                 told = false;
             }
@@ -52,11 +57,24 @@ impl LogWriter {
         }
     }
 
-    async fn take(&self, worked: &mut bool) -> Result<std::convert::Infallible, String> {
+    async fn take(
+        &self,
+        worked: &mut bool,
+        had_stream: &mut bool,
+    ) -> Result<std::convert::Infallible, String> {
         let mut losses = self.nats.losses.clone();
         losses.mark_unchanged();
-        let messages = log_messages(&self.nats.jetstream()).await?;
-        let mut messages = messages.ready_chunks(MAX_LOG_BATCHES);
+        let taken = log_messages(&self.nats.jetstream()).await?;
+        // Before it had one there was nothing to lose.
+        if std::mem::replace(had_stream, true) && taken.created {
+            tracing::warn!(
+                stream = subject::LOG_STREAM,
+                "created the stream: there was none"
+            );
+            self.alerts
+                .note(STREAM_GONE.to_owned(), super::STREAM_GONE_REMEDY);
+        }
+        let mut messages = taken.messages.ready_chunks(MAX_LOG_BATCHES);
         loop {
             let chunk = tokio::select! {
                 biased;

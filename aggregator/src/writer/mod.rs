@@ -42,6 +42,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 /// What helps when the stream cannot be read.
 const STREAM_REMEDY: &str =
     "it is tried again all the time; if it lasts, look at the log of nats-server";
+/// What is left to do after a stream was gone.
+const STREAM_GONE_REMEDY: &str =
+    "find out who deleted it, or whether the disk of nats-server lost it";
 /// What helps when nothing can be written.
 const WRITING_REMEDY: &str =
     "look at Postgres: whether it runs, and whether its disk has room; events wait in the stream";
@@ -219,6 +222,7 @@ async fn lead(
         store: parts.store.clone(),
         nats: parts.nats.clone(),
         metrics: parts.metrics.clone(),
+        alerts: parts.alerts.clone(),
         limits: parts.log_limits,
     };
     tasks.spawn(logs.run());

@@ -14,6 +14,10 @@ use crate::postgres::Database;
 /// Faults of each kind that are printed.
 const PRINTED: usize = 8;
 
+/// Of the contents that a test writes at a rate this share must have been promised, percent. Without
+/// kills and on an idle machine it is about half: files are rewritten in random order.
+const LEAST_PROMISED: usize = 10;
+
 /// A row of a content, in the order of commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContentRow {
@@ -179,6 +183,22 @@ impl Verdict {
     pub fn assert_faultless(&self, test: &str) {
         eprintln!("{test}: {self}");
         assert!(self.is_faultless(), "{test}: {self}");
+    }
+
+    /// The same for what was written at a rate, and demands that enough of it was promised: where
+    /// the agent was away or the machine too busy nearly all the time, nothing was shown.
+    ///
+    /// # Panics
+    /// When something is wrong, or too little was promised.
+    pub fn assert_faultless_at_a_rate(&self, test: &str) {
+        self.assert_faultless(test);
+        assert!(
+            self.promised * 100 >= self.written * LEAST_PROMISED,
+            "{test} shows nothing: of {} contents only {} were promised, and at least {LEAST_PROMISED} % must be; \
+             is the machine too busy? {self}",
+            self.written,
+            self.promised
+        );
     }
 }
 

@@ -70,6 +70,28 @@ fn the_checker_finds_each_kind_of_fault_and_none_where_there_is_none() {
 }
 
 #[test]
+#[should_panic(expected = "only 1 were promised")]
+fn a_verdict_fails_where_next_to_nothing_was_promised() {
+    let start = Instant::now();
+    let away = [Away {
+        from: start,
+        until: None,
+    }];
+    let contents = 1..=20_u64;
+    let written = |n| Written {
+        n,
+        hash: format!("hash {n}"),
+        at: start + Duration::from_secs(n),
+        replaced_at: (n < 20).then(|| start + Duration::from_secs(n + 1)),
+    };
+    let rows: Vec<ContentRow> = contents.clone().map(|n| row(n.cast_signed(), n)).collect();
+    let files = Files::from([("p".to_owned(), contents.map(written).collect())]);
+    let verdict = Verdict::judge(&files, &away, &rows, &[]);
+    assert!(verdict.is_faultless());
+    verdict.assert_faultless_at_a_rate("nobody ran");
+}
+
+#[test]
 fn only_what_stood_while_the_agent_ran_is_promised() {
     let start = Instant::now();
     let at = |ms| start + Duration::from_millis(ms);

@@ -1,20 +1,28 @@
 //! Our own state is damaged or taken away.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use futures::StreamExt as _;
+use harness::adw::{Tree, Workflow, planned};
 use harness::oracle::Recorder;
 use harness::scale::scale;
 use harness::steady::Steady;
 use harness::system::{HOST, System};
 use harness::wait::{check, eventually};
 use harness::writer::Project;
-use protocol::subject;
+use protocol::{LogPage, Presence, Timestamp, subject};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+
+use crate::log_lines::{append, execution_log, log};
+
+/// What stands when a stream is deleted was sent to it, and stands no longer than this: see `Steady`.
+const STANDS: Duration = Duration::from_millis(400);
 
 fn seed() -> u64 {
     harness::scale::chosen("PHASELINE_TEST_SEED").unwrap_or_else(rand::random)
@@ -136,13 +144,16 @@ fn projects(system: &System, count: usize) -> Arc<Vec<Project>> {
     Arc::new((0..count).map(project).collect())
 }
 
-/// Waits for an alert with these words; how long that took.
-async fn alert(system: &System, words: &str) -> Duration {
+/// Waits for an alert with these words that began since then; how long that took from now.
+async fn alert(system: &System, begun: SystemTime, words: &str) -> Duration {
     let (since, api) = (Instant::now(), system.api());
-    eventually(&format!("an alert of {words:?}"), async || {
+    let begun = Timestamp::from_system_time(begun);
+    eventually(&format!("a new alert of {words:?}"), async || {
         let alerts = api.alerts().await?;
-        let told = alerts.iter().any(|alert| alert.text.contains(words));
-        check(told, || format!("{alerts:?}"))
+        let told = alerts
+            .iter()
+            .any(|alert| alert.began_at >= begun && alert.text.contains(words));
+        check(told, || format!("since {begun}: {alerts:?}"))
     })
     .await;
     since.elapsed()
@@ -152,25 +163,60 @@ async fn jetstream(system: &System) -> async_nats::jetstream::Context {
     async_nats::jetstream::new(system.nats.client().await)
 }
 
+/// Waits until the agent says that so many events wait in its outbox.
+async fn outbox_keeps(system: &System, least: u64) {
+    let client = system.nats.client().await;
+    let mut presences = client.subscribe(subject::PRESENCES).await.unwrap();
+    client.flush().await.unwrap();
+    let told = async {
+        while let Some(message) = presences.next().await {
+            let presence: Presence = serde_json::from_slice(&message.payload).unwrap();
+            if presence.host == HOST && presence.outbox.events >= least {
+                return;
+            }
+        }
+        panic!("the broker ended the subscription");
+    };
+    let what = format!("the agent keeps {least} events in its outbox");
+    let told = tokio::time::timeout(harness::wait::DEADLINE, told).await;
+    told.expect(&what);
+}
+
 #[tokio::test]
 async fn a_stream_deleted_under_load_is_told_and_every_state_is_sent_again() {
-    let system = System::start().await;
+    let mut system = System::start().await;
     let (projects, recorder) = (projects(&system, 8), Recorder::start(&system));
     let writer = Steady::start(&recorder.truth, &projects, 1_000);
     system.build(&projects[7], 1, |_| true).await;
     let context = jetstream(&system).await;
-    for _ in 0..scale(1, 5) {
-        // What it alone held is lost.
+    for round in 0..scale(2, 6) {
+        // Every other time nobody makes the stream anew for a while.
+        let nobody = round % 2 == 1;
+        // What the stream alone held is lost: what is written until then, and what stood then.
         recorder.truth.agent_ends();
+        if nobody {
+            system.aggregators[0].process.freeze();
+        }
+        let begun = SystemTime::now();
         context.delete_stream(subject::STREAM).await.unwrap();
-        let told = alert(&system, "was gone and is made anew").await;
+        tokio::time::sleep(STANDS).await;
+        // From here on the outbox has it all.
         recorder.truth.agent_watches();
-        eprintln!("stream deleted: told after {:.1} s", told.as_secs_f64());
+        if nobody {
+            outbox_keeps(&system, 2 * projects.len() as u64).await;
+            system.aggregators[0].process.thaw();
+        }
+        let told = alert(&system, begun, "was gone and is made anew").await;
+        eprintln!(
+            "stream deleted{}: told after {:.1} s",
+            if nobody { " while nobody looks" } else { "" },
+            told.as_secs_f64()
+        );
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     writer.stop().await;
     let verdict = recorder.verdict(&system, Instant::now()).await;
-    verdict.assert_faultless("stream deleted under load");
+    verdict.assert_faultless_at_a_rate("stream deleted under load");
 }
 
 #[tokio::test]
@@ -182,14 +228,15 @@ async fn a_consumer_deleted_under_load_is_told_and_nothing_is_lost() {
     let stream = jetstream(&system).await.get_stream(subject::STREAM).await;
     let stream = stream.unwrap();
     for _ in 0..scale(1, 5) {
+        let begun = SystemTime::now();
         stream.delete_consumer(subject::CONSUMER).await.unwrap();
-        let told = alert(&system, "no events are taken from the stream").await;
+        let told = alert(&system, begun, "no events are taken from the stream").await;
         eprintln!("consumer deleted: told after {:.1} s", told.as_secs_f64());
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     writer.stop().await;
     let verdict = recorder.verdict(&system, Instant::now()).await;
-    verdict.assert_faultless("consumer deleted under load");
+    verdict.assert_faultless_at_a_rate("consumer deleted under load");
 }
 
 /// The state was acknowledged by a stream that is gone, and its file stays as
@@ -210,6 +257,7 @@ async fn a_state_that_a_lost_stream_had_taken_is_sent_again_by_itself() {
         check(messages == 1, || messages.to_string())
     })
     .await;
+    let begun = SystemTime::now();
     context.delete_stream(subject::STREAM).await.unwrap();
     system.aggregators[0].restart();
     let since = Instant::now();
@@ -222,7 +270,59 @@ async fn a_state_that_a_lost_stream_had_taken_is_sent_again_by_itself() {
         "a lost state is back after {:.1} s",
         since.elapsed().as_secs_f64()
     );
-    alert(&system, "was gone and is made anew").await;
+    alert(&system, begun, "was gone and is made anew").await;
     let verdict = recorder.verdict(&system, since).await;
     verdict.assert_faultless("a lost state");
+}
+
+/// Lines are worth less than states: those that the stream alone held are lost, and counted.
+#[tokio::test]
+async fn a_deleted_stream_of_logs_is_told_and_made_anew_and_no_state_is_harmed() {
+    let system = System::start().await;
+    let (projects, recorder) = (projects(&system, 4), Recorder::start(&system));
+    let workflow = Workflow::begin(&system.watch.join("shop"), "3af4a34d");
+    workflow.state(Tree::Main, &planned("83", "feature-issue-83"));
+    let (id, path, api) = (
+        workflow.build_id(HOST, 1),
+        execution_log(&workflow),
+        system.api(),
+    );
+    system.build_by_id(&id, |_| true).await;
+    let writer = Steady::start(&recorder.truth, &projects, 1_000);
+    let mut written = 0_u32;
+    let mut lines = || {
+        written += 20;
+        let lines: String = (written - 19..=written)
+            .map(|n| format!("line {n}\n"))
+            .collect();
+        append(&path, &lines);
+        format!("line {written}")
+    };
+    let ends_with = |page: &LogPage, text: &str| page.lines.last().is_some_and(|l| l.text == text);
+    let last = lines();
+    log(&api, &id, "?last=1", |page| ends_with(page, &last)).await;
+    let context = jetstream(&system).await;
+    for _ in 0..scale(2, 5) {
+        let begun = SystemTime::now();
+        context.delete_stream(subject::LOG_STREAM).await.unwrap();
+        lines();
+        let told = alert(&system, begun, "PHASELINE_LOGS was gone").await;
+        eprintln!("logs deleted: told after {:.1} s", told.as_secs_f64());
+        let last = lines();
+        log(&api, &id, "?last=1", |page| ends_with(page, &last)).await;
+    }
+    writer.stop().await;
+    let verdict = recorder.verdict(&system, Instant::now()).await;
+    verdict.assert_faultless_at_a_rate("stream of logs deleted under load");
+    let page = api.log(&id, "?limit=1000").await.unwrap();
+    let texts: BTreeSet<&str> = page.lines.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(texts.len(), page.lines.len(), "no line came twice");
+    let lost = written as usize - texts.len();
+    eprintln!(
+        "logs deleted: {lost} of {written} lines lost, {} bytes counted",
+        page.skipped_bytes
+    );
+    assert_eq!(lost > 0, page.skipped_bytes > 0, "what is lost is counted");
+    let letters = system.database.number("SELECT count(*) FROM dead_letter");
+    assert_eq!(letters.await, Ok(0));
 }

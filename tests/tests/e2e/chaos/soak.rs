@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use harness::fleet::{Fleet, Part, Wires};
 use harness::load::Rate;
-use harness::process::Process;
+use harness::postgres::Postgres;
+use harness::process;
 use harness::proxy::Network;
 use harness::scale::{chosen, is_long, scale};
 use rand::rngs::StdRng;
@@ -87,9 +88,10 @@ async fn inflict(fleet: &mut Fleet, wires: &Wires, fault: Fault, lasts: Duration
     fleet.converges(Part::Nats).await;
 }
 
-/// What a process has at one moment.
+/// What a process has at one moment at which no fault is done.
 #[derive(Debug, Clone, Copy)]
 struct Look {
+    pid: u32,
     at: Duration,
     resident_kib: u64,
     open_files: usize,
@@ -97,46 +99,79 @@ struct Look {
 }
 
 impl Look {
-    fn at(process: &Process, since: Instant) -> Self {
+    fn at(pid: u32, since: Instant) -> Self {
         Self {
+            pid,
             at: since.elapsed(),
-            resident_kib: process.resident_kib(),
-            open_files: process.open_files(),
-            watches: process.watches(),
+            resident_kib: process::resident_kib(pid),
+            open_files: process::open_files(pid),
+            watches: process::watches(pid),
         }
     }
 }
 
-/// The middle one: a single look may fall into a fault.
+/// Whom is looked at, and whether it is ours: what others need is printed only.
+const LOOKED_AT: [(&str, bool); 5] = [
+    ("agent", true),
+    ("aggregator 0", true),
+    ("aggregator 1", true),
+    ("nats-server", false),
+    ("Postgres", false),
+];
+
+fn pids(fleet: &Fleet) -> [Option<u32>; 5] {
+    let system = &fleet.system;
+    [
+        Some(system.agents[0].process.pid()),
+        Some(system.aggregators[0].process.pid()),
+        Some(system.aggregators[1].process.pid()),
+        system.nats.pid(),
+        system.postgres.as_ref().and_then(Postgres::pid),
+    ]
+}
+
+/// The middle one: a single look may fall into a moment at which a file is read.
 fn median<T: Ord + Copy>(values: impl Iterator<Item = T>) -> T {
     let mut values: Vec<T> = values.collect();
     values.sort_unstable();
     values[values.len() / 2]
 }
 
-/// What grew from the minute after the warm-up to the last one; empty when nothing did.
+/// What grew from the minute after the warm-up to the last one; empty when nothing did. Of a part
+/// that was started again, its last process is looked at, from its own warm-up on.
 fn growth(name: &str, looks: &[Look], warm_up: Duration) -> Vec<String> {
-    let end = looks.last().map_or(Duration::ZERO, |look| look.at);
-    let window = MINUTE.min(end.saturating_sub(warm_up) / 2);
-    let first: Vec<&Look> = looks
-        .iter()
-        .filter(|look| look.at >= warm_up && look.at <= warm_up + window)
-        .collect();
-    let last: Vec<&Look> = looks
-        .iter()
-        .filter(|look| look.at + window >= end)
-        .collect();
-    let before = looks.iter().filter(|look| look.at <= warm_up + window);
-    let most_files = before.map(|look| look.open_files).max().unwrap_or(0);
-    let memory = |looks: &[&Look]| median(looks.iter().map(|look| look.resident_kib));
-    let (kib, kib_now) = (memory(&first), memory(&last));
-    let files = median(last.iter().map(|look| look.open_files));
-    let watches = median(first.iter().map(|look| look.watches));
-    let watches_now = median(last.iter().map(|look| look.watches));
+    let pid = looks.last().map(|look| look.pid);
+    let looks: Vec<&Look> = looks.iter().filter(|look| Some(look.pid) == pid).collect();
+    let (Some(begin), Some(end)) = (looks.first(), looks.last()) else {
+        return Vec::new();
+    };
+    let (warm, end) = (begin.at + warm_up, end.at);
+    let window = MINUTE.min(end.saturating_sub(warm) / 2);
+    let first = || {
+        looks
+            .iter()
+            .filter(|look| look.at >= warm && look.at <= warm + window)
+    };
+    let last = || looks.iter().filter(|look| look.at + window >= end);
+    if first().count() == 0 {
+        eprintln!("soak: {name}: started again too late to say what it needs");
+        return Vec::new();
+    }
+    let kib = median(first().map(|look| look.resident_kib));
+    let kib_now = median(last().map(|look| look.resident_kib));
+    let files = if is_long() {
+        median(first().map(|look| look.open_files))
+    } else {
+        // Pools still open their connections in these few seconds.
+        let before = looks.iter().filter(|look| look.at <= warm + window);
+        before.map(|look| look.open_files).max().unwrap_or(0)
+    };
+    let files_now = median(last().map(|look| look.open_files));
+    let watches = median(first().map(|look| look.watches));
+    let watches_now = median(last().map(|look| look.watches));
     eprintln!(
-        "soak: {name}: {kib} KiB after the warm-up, {kib_now} KiB at the end; \
-         {files} descriptors at the end, {most_files} at most before; \
-         {watches} watches, {watches_now} at the end"
+        "soak: {name}: after the warm-up and at the end {kib} and {kib_now} KiB, \
+         {files} and {files_now} descriptors, {watches} and {watches_now} watches"
     );
     let mut grown = Vec::new();
     if is_long() && kib_now > kib + GROWTH_KIB {
@@ -144,8 +179,8 @@ fn growth(name: &str, looks: &[Look], warm_up: Duration) -> Vec<String> {
             "{name}: resident memory from {kib} to {kib_now} KiB"
         ));
     }
-    if files > most_files + PASSING {
-        grown.push(format!("{name}: descriptors from {most_files} to {files}"));
+    if files_now > files + PASSING {
+        grown.push(format!("{name}: descriptors from {files} to {files_now}"));
     }
     if watches_now != watches {
         grown.push(format!("{name}: watches from {watches} to {watches_now}"));
@@ -171,11 +206,12 @@ async fn with_a_fault_each_minute_nothing_is_lost_and_nothing_grows() {
     fleet.converges(Part::Nats).await;
 
     let since = Instant::now();
-    let mut looks: [Vec<Look>; 2] = Default::default();
+    let mut looks: [Vec<Look>; 5] = Default::default();
     let mut next_fault = every;
     while since.elapsed() < whole {
-        looks[0].push(Look::at(&fleet.system.agents[0].process, since));
-        looks[1].push(Look::at(&fleet.system.aggregators[0].process, since));
+        for (looks, pid) in looks.iter_mut().zip(pids(&fleet)) {
+            looks.extend(pid.map(|pid| Look::at(pid, since)));
+        }
         if since.elapsed() >= next_fault {
             next_fault += every;
             let fault = random_fault(&mut rng);
@@ -189,9 +225,14 @@ async fn with_a_fault_each_minute_nothing_is_lost_and_nothing_grows() {
         tokio::time::sleep(scale(LOOK_EVERY / 10, LOOK_EVERY)).await;
     }
     load.stop().await;
-    fleet.verdict().await.assert_faultless("soak");
-    let mut grown = growth("agent", &looks[0], warm_up);
-    grown.extend(growth("aggregator", &looks[1], warm_up));
+    fleet.verdict().await.assert_faultless_at_a_rate("soak");
+    let mut grown = Vec::new();
+    for ((name, ours), looks) in LOOKED_AT.into_iter().zip(&looks) {
+        let found = growth(name, looks, warm_up);
+        if ours {
+            grown.extend(found);
+        }
+    }
     assert_eq!(grown, Vec::<String>::new());
     assert_eq!(fleet.breaches(), Vec::<String>::new());
 }

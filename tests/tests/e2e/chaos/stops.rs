@@ -63,13 +63,15 @@ async fn every_part_stops_in_order_under_load_and_nothing_is_lost() {
     load.stop().await;
     eprintln!("stops: slowest {slowest:?}, at most {most_repeated} events came again");
     eprintln!("stops: slowest return: {}", fleet.slowest());
-    fleet.verdict().await.assert_faultless("stops");
+    fleet.verdict().await.assert_faultless_at_a_rate("stops");
     assert!(slowest.values().all(|took| *took < STOP_WITHIN));
     assert!(most_repeated <= BATCH, "{most_repeated}");
     for (number, follower) in fleet.followers.iter().enumerate() {
         let ends = follower.ends();
         let all_told = ends.iter().all(|end| *end == Some(GOING_AWAY));
         assert!(all_told, "browser {number}: {ends:?}");
+        let snapshots = follower.look(|seen| seen.snapshots);
+        assert_eq!(snapshots, 1, "browser {number} was resumed each time");
     }
     assert!(fleet.followers.iter().any(|f| !f.ends().is_empty()));
     assert_eq!(fleet.breaches(), Vec::<String>::new());
@@ -87,7 +89,10 @@ async fn a_rolling_restart_of_two_aggregators_is_one_reconnect_for_a_browser() {
         fleet.converges(Part::Aggregator(index)).await;
     }
     load.stop().await;
-    fleet.verdict().await.assert_faultless("rolling restart");
+    fleet
+        .verdict()
+        .await
+        .assert_faultless_at_a_rate("rolling restart");
     for (number, follower) in fleet.followers.iter().enumerate() {
         eventually("it is connected again", async || {
             check(!follower.look(|seen| seen.over), || "not yet".to_owned())

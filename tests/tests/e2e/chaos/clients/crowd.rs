@@ -186,6 +186,12 @@ pub(super) fn has(noted: &Noted, last: &HashMap<String, u64>) -> bool {
         .all(|(id, step)| noted.steps.get(id).is_some_and(|has| has >= step))
 }
 
+/// How many of these readers miss the last step of a build.
+pub(super) fn missing(readers: &[Shared], last: &HashMap<String, u64>) -> usize {
+    let misses = |noted: &&Shared| !has(&lock(noted), last);
+    readers.iter().filter(misses).count()
+}
+
 /// A percentile of microseconds, in milliseconds.
 pub(super) fn percentile_ms(mut took_us: Vec<u64>, percent: usize) -> u64 {
     took_us.sort_unstable();

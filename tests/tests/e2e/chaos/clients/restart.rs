@@ -10,7 +10,7 @@ use harness::wait::{check, eventually, eventually_within};
 use harness::writer::Project;
 use tokio::task::JoinSet;
 
-use super::crowd::{Shared, has, lock, open, percentile_ms, read, step};
+use super::crowd::{Shared, lock, missing, open, percentile_ms, read, step};
 
 /// Connections to Postgres of one aggregator: its pool, its writer, and one to spare at a change of leader.
 const MAX_CONNECTIONS: i64 = 16;
@@ -56,10 +56,7 @@ async fn all_have(readers: &[Shared], last: &HashMap<String, u64>) {
         Duration::from_secs(90),
         "every browser has every host's last step",
         async || {
-            let missing = readers
-                .iter()
-                .filter(|noted| !has(&lock(noted), last))
-                .count();
+            let missing = missing(readers, last);
             check(missing == 0, || {
                 format!("{missing} of {} browsers miss one", readers.len())
             })
@@ -124,15 +121,16 @@ async fn browsers_and_agents_are_back_after_a_restart_spread_out_with_few_connec
     let all_back = began.elapsed();
     all_have(&readers, &last).await;
     most = most.max(connections(&system).await);
+    let lost = missing(&readers, &last);
     let out_of_order: usize = readers.iter().map(|noted| lock(noted).out_of_order).sum();
     eprintln!(
         "restart: {browsers} browsers were back after {} ms (first {} ms, half {} ms), what {hosts} hosts wrote meanwhile \
-         was everywhere after {} ms; lost 0 / duplicate 0 / out of order {out_of_order}; at most {most} connections to Postgres",
+         was everywhere after {} ms; lost {lost} / duplicate or out of order {out_of_order}; at most {most} connections to Postgres",
         all_back.as_millis(),
         percentile_ms(took.clone(), 0),
         percentile_ms(took, 50),
         began.elapsed().as_millis()
     );
-    assert_eq!(out_of_order, 0);
+    assert_eq!((lost, out_of_order), (0, 0));
     assert!(most <= MAX_CONNECTIONS, "{most} connections to Postgres");
 }

@@ -61,6 +61,20 @@ async fn shows(system: &System, id: &str, count: u64) {
     assert!(build.ended_at.is_none());
 }
 
+/// How far the clock that the agent's newest event was read by is from ours, and the fault was done at all.
+async fn was_read_by_a_clock_at(system: &System, seconds: i64) {
+    /// Until a row is looked at; far less than the hours that tell.
+    const PASSED: i64 = 600;
+    let query = "SELECT extract(epoch FROM observed_at - now())::bigint FROM event \
+                 WHERE host = 'set-back' ORDER BY id DESC LIMIT 1";
+    let found = system.database.number(query).await.unwrap();
+    eprintln!("clock at {seconds} s: the newest event was read {found} s from now");
+    assert!(
+        (found - seconds).abs() < PASSED,
+        "{found} and not {seconds}"
+    );
+}
+
 #[tokio::test]
 async fn a_clock_that_is_set_back_an_hour_loses_nothing() {
     let dir = scratch::directory("clock");
@@ -88,15 +102,18 @@ async fn a_clock_that_is_set_back_an_hour_loses_nothing() {
     let id = project.build_id("set-back", 1);
     recorder.step(&project, 1);
     shows(&system, &id, 1).await;
+    was_read_by_a_clock_at(&system, 0).await;
     set_clock(-3_600);
     recorder.step(&project, 2);
     shows(&system, &id, 2).await;
+    was_read_by_a_clock_at(&system, -3_600).await;
     // An agent that begins an hour before its last one.
     for (count, clock) in [(3, -3_600), (4, -7_200), (5, 3_600), (6, 0)] {
         set_clock(clock);
         system.agents[1].restart();
         recorder.step(&project, count);
         shows(&system, &id, count).await;
+        was_read_by_a_clock_at(&system, clock).await;
         system.host_is("set-back", "up").await;
     }
     let events = system.database.events().await.unwrap();

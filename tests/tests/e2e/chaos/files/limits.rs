@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use harness::oracle::Recorder;
 use harness::scale::scale;
 use harness::scratch;
-use harness::system::{Agent, HOST, System};
+use harness::system::{Agent, Aggregator, HOST, System};
 use harness::wait::{check, eventually};
 use harness::writer::{Manner, Project};
 use protocol::RootState;
@@ -20,10 +20,25 @@ fn queue() -> u64 {
     text.trim().parse().unwrap_or(16_384)
 }
 
-#[tokio::test]
-async fn an_overflow_of_the_event_queue_keeps_the_last_states_and_marks_the_gap() {
-    const FILES: usize = 50;
-    let mut system = System::start().await;
+const FILES: usize = 50;
+
+/// Projects whose events are in a queue that ran over, and what was written of them.
+struct Overrun {
+    system: System,
+    recorder: Recorder,
+    projects: Vec<Project>,
+    rewrites: u64,
+}
+
+/// Rewrites files while the agent is frozen, until its queue has no room, then makes two projects.
+async fn overrun(settings: &[(&'static str, &str)]) -> Overrun {
+    let mut system = System::bare().await;
+    let aggregator = Aggregator::start(&system.nats, &system.database).await;
+    system.aggregators.push(aggregator);
+    let watch = system.watch.clone().into_os_string();
+    let agent = Agent::start_with(HOST, watch, &system.nats, settings);
+    system.agents.push(agent);
+    system.host_is(HOST, "up").await;
     let projects: Vec<Project> = (0..FILES)
         .map(|n| system.project(&format!("p{n}")))
         .collect();
@@ -32,7 +47,6 @@ async fn an_overflow_of_the_event_queue_keeps_the_last_states_and_marks_the_gap(
         .iter()
         .for_each(|project| recorder.step(project, 1));
     until_shown(&system, 1, FILES, Duration::from_secs(40)).await;
-    let pid = system.agents[0].process.pid();
     // Nobody takes events out of the queue while the agent is frozen. Each rewrite is at least two.
     recorder.truth.agent_ends();
     system.agents[0].process.freeze();
@@ -53,6 +67,23 @@ async fn an_overflow_of_the_event_queue_keeps_the_last_states_and_marks_the_gap(
         recorder.step(&project, rewrites);
         projects.push(project);
     }
+    Overrun {
+        system,
+        recorder,
+        projects,
+        rewrites,
+    }
+}
+
+#[tokio::test]
+async fn an_overflow_of_the_event_queue_keeps_the_last_states_and_marks_the_gap() {
+    let Overrun {
+        mut system,
+        recorder,
+        projects,
+        rewrites,
+    } = overrun(&[]).await;
+    let pid = system.agents[0].process.pid();
     system.agents[0].process.thaw();
     let thawed = Instant::now();
     until_shown(&system, rewrites, FILES + 2, Duration::from_secs(40)).await;
@@ -77,6 +108,23 @@ async fn an_overflow_of_the_event_queue_keeps_the_last_states_and_marks_the_gap(
     assert!(
         projects.iter().all(|project| marked(&project.name())),
         "each gap is marked, with the next state at the latest"
+    );
+}
+
+#[tokio::test]
+async fn control_without_the_walk_after_an_overflow_the_last_states_are_lost() {
+    let unprotected = ("PHASELINE_FAIL_POINT", "no_walk_after_overflow");
+    let mut overrun = overrun(&[unprotected]).await;
+    overrun.system.agents[0].process.thaw();
+    let (thawed, patience) = (Instant::now(), Duration::from_secs(6));
+    let recorder = &overrun.recorder;
+    let verdict = recorder
+        .verdict_within(&overrun.system, thawed, patience)
+        .await;
+    eprintln!("control, no walk after an overflow: {verdict}");
+    assert!(
+        !verdict.lost.is_empty(),
+        "the walk would not be needed: {verdict}"
     );
 }
 

@@ -14,8 +14,10 @@ use harness::wait::{check, eventually};
 use harness::writer::{DIRECTORY, Manner, Project};
 use rand::RngExt as _;
 
-/// A new directory is watched, but what was in it before its watch is not looked for: what the control switches off.
-const NO_WALK: (&str, &str) = ("PHASELINE_FAIL_POINT", "no_walk_of_new");
+/// A new directory is watched, but what was in it before its watch is not looked for at once,
+const NO_FIRST_WALK: (&str, &str) = ("PHASELINE_FAIL_POINT", "no_walk_of_new");
+/// nor a moment later.
+const NO_WALK: (&str, &str) = ("PHASELINE_FAIL_POINT", "no_walk_of_new,no_second_look");
 
 /// Trees that are made at full speed.
 fn trees() -> usize {
@@ -85,7 +87,16 @@ async fn made(settings: &[(&'static str, &str)], count: usize, patience: Duratio
 
 #[tokio::test]
 async fn trees_made_at_full_speed_are_all_found_and_watched() {
-    let count = trees();
+    all_are_found_and_watched(&[], trees()).await;
+}
+
+/// Whatever the first walk of a new directory misses is found by the second: also everything.
+#[tokio::test]
+async fn the_second_walk_of_new_directories_finds_what_the_first_one_missed() {
+    all_are_found_and_watched(&[NO_FIRST_WALK], trees() / 5).await;
+}
+
+async fn all_are_found_and_watched(settings: &[(&'static str, &str)], count: usize) {
     let patience =
         Duration::from_secs(30) + Duration::from_millis(20) * u32::try_from(count).unwrap();
     let Made {
@@ -93,7 +104,7 @@ async fn trees_made_at_full_speed_are_all_found_and_watched() {
         recorder,
         projects,
         verdict,
-    } = made(&[], count, patience).await;
+    } = made(settings, count, patience).await;
     verdict.assert_faultless("trees");
     // They are watched, not only found.
     let truth = Arc::clone(&recorder.truth);

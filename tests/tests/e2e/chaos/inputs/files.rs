@@ -13,7 +13,7 @@ use harness::wait::eventually;
 use harness::writer::{PHASE, Project};
 use serde_json::{Value, json};
 
-use super::others::meanwhile;
+use super::others::meanwhile_beside;
 use crate::hostile::nasty;
 
 /// What a file holds, and what must become of it.
@@ -200,10 +200,11 @@ async fn five_hundred_hostile_files_are_each_a_row_or_a_flag_and_hold_up_nobody(
         })
         .await
     };
-    let (fates, noticed) = meanwhile(&system, work).await;
+    let (fates, noticed) = meanwhile_beside(&system, work).await;
     eprintln!(
-        "hostile files: {}, lost 0, {fates:?}; of {} good events meanwhile the slowest took {} ms",
+        "hostile files: {}, lost {}, {fates:?}; of {} good events meanwhile the slowest took {} ms",
         files.len(),
+        files.len() - fates.values().sum::<usize>(),
         noticed.events,
         noticed.longest.as_millis()
     );

@@ -230,7 +230,7 @@ async fn poisoned(
     system: &System,
     publisher: &mut Publisher,
     known: &Value,
-) -> BTreeMap<(Kind, &'static str), usize> {
+) -> (usize, BTreeMap<(Kind, &'static str), usize>) {
     let mixed = Kind::ALL
         .into_iter()
         .cycle()
@@ -251,7 +251,7 @@ async fn poisoned(
         }
     }
     settle(&mut sent, &mut placed).await;
-    eventually("every message is accounted for", async || {
+    let fates = eventually("every message is accounted for", async || {
         let (letters, rows) = accounts(system).await?;
         let mut fates: BTreeMap<(Kind, &str), usize> = BTreeMap::new();
         for (toxin, at) in &placed {
@@ -260,7 +260,8 @@ async fn poisoned(
         }
         Ok(fates)
     })
-    .await
+    .await;
+    (placed.len(), fates)
 }
 
 #[tokio::test]
@@ -270,10 +271,11 @@ async fn a_thousand_poison_messages_are_each_accounted_for_and_hold_up_nobody() 
     let known = publisher.event("known", &fixtures::numbered("known", 1));
     publisher.send(&known).await;
     let known = serde_json::to_value(&known).unwrap();
-    let (fates, noticed) = meanwhile(&system, poisoned(&system, &mut publisher, &known)).await;
+    let work = poisoned(&system, &mut publisher, &known);
+    let ((sent, fates), noticed) = meanwhile(&system, work).await;
+    let lost = sent - fates.values().sum::<usize>();
     eprintln!(
-        "poison: {} messages, lost 0, {fates:?}; of {} good events meanwhile the slowest took {} ms",
-        fates.values().sum::<usize>(),
+        "poison: {sent} messages, lost {lost}, {fates:?}; of {} good events meanwhile the slowest took {} ms",
         noticed.events,
         noticed.longest.as_millis()
     );

@@ -1,7 +1,8 @@
 //! Disks run full and get room again.
 
+mod limit;
+
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -107,11 +108,8 @@ async fn all_arrived(system: &System, recorder: &Recorder, projects: &[Project])
     }
 }
 
-#[tokio::test]
-async fn a_full_disk_of_the_outbox_is_told_waited_for_and_survived() {
-    let Some(disk) = Disk::mount(6 * 1024) else {
-        return;
-    };
+/// An agent whose state directory is on this disk.
+async fn system_on(disk: &Disk) -> System {
     let state = disk.path().join("agent");
     let mut system = System::bare().await;
     let aggregator = Aggregator::start(&system.nats, &system.database).await;
@@ -123,6 +121,49 @@ async fn a_full_disk_of_the_outbox_is_told_waited_for_and_survived() {
         &[("PHASELINE_STATE_DIR", state.to_str().unwrap())],
     ));
     system.host_is(HOST, "up").await;
+    system
+}
+
+#[tokio::test]
+async fn what_a_full_disk_of_the_outbox_refuses_is_marked_and_no_other_build() {
+    let Some(disk) = Disk::mount(6 * 1024) else {
+        return;
+    };
+    let mut system = system_on(&disk).await;
+    let (busy, recorder) = (projects(&system, 4), Recorder::start(&system));
+    let once = system.project("once");
+    let mut watched = Arc::into_inner(projects(&system, 4)).unwrap();
+    watched.extend([system.project("once"), system.project("quiet")]);
+    for project in &watched {
+        recorder.step(project, 1);
+    }
+    // Nothing waits in the outbox: without room, older states in it give way.
+    all_arrived(&system, &recorder, &watched).await;
+
+    recorder.truth.agent_ends();
+    disk.fill();
+    let writer = Steady::start(&recorder.truth, &busy, 300_000);
+    let alarm = host_says(&system, "full").await;
+    // Of it nothing is missing: it is read again when there is room.
+    recorder.step(&once, 2);
+    tokio::time::sleep(full_for()).await;
+    nothing_ended(&mut system);
+    writer.stop().await;
+    disk.free();
+    let verdict = recorder.verdict(&system, Instant::now()).await;
+    nothing_ended(&mut system);
+    host_is_well(&system).await;
+    report("disk of the outbox, no kill", alarm, &verdict);
+    assert!(!verdict.unkept.is_empty(), "states were refused");
+    what_gave_way_is_marked(&system, &watched, &verdict).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_of_the_outbox_is_told_waited_for_and_survived() {
+    let Some(disk) = Disk::mount(6 * 1024) else {
+        return;
+    };
+    let mut system = system_on(&disk).await;
     let (projects, recorder) = (projects(&system, 4), Recorder::start(&system));
     let writer = Steady::start(&recorder.truth, &projects, 1_000);
     system.build(&projects[3], 1, |_| true).await;
@@ -264,109 +305,4 @@ async fn a_full_disk_of_postgres_is_told_and_events_wait_in_the_stream() {
         })
     })
     .await;
-}
-
-/// Bytes of the outbox and what lies beside it.
-fn outbox_bytes(state: &Path) -> u64 {
-    let entries = std::fs::read_dir(state).unwrap().filter_map(Result::ok);
-    let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("outbox"));
-    ours.filter_map(|entry| entry.metadata().ok())
-        .map(|found| found.len())
-        .sum()
-}
-
-/// An agent whose outbox may take 8 MiB.
-async fn system_with_a_small_outbox() -> System {
-    let mut system = System::bare().await;
-    let aggregator = Aggregator::start(&system.nats, &system.database).await;
-    system.aggregators.push(aggregator);
-    system.agents.push(Agent::start_with(
-        HOST,
-        system.watch.clone().into_os_string(),
-        &system.nats,
-        &[("PHASELINE_OUTBOX_MAX", "8MiB")],
-    ));
-    system.host_is(HOST, "up").await;
-    system
-}
-
-/// Each project's newest number is at least this: all of them together were several times the limit.
-fn all_wrote(recorder: &Recorder, projects: usize, rounds: u64) -> bool {
-    let newest = recorder.truth.newest();
-    newest.values().filter(|n| **n >= rounds).count() >= projects
-}
-
-#[tokio::test]
-async fn a_full_outbox_stays_within_its_limit_and_keeps_the_newest_states() {
-    const LIMIT: u64 = 8 << 20;
-    /// The write-ahead file's own limit, and one event.
-    const BESIDE: u64 = 18 << 20;
-    let mut system = system_with_a_small_outbox().await;
-    let (state, recorder) = (system.agents[0].state_dir(), Recorder::start(&system));
-    // More files than fit even once: their newest states are read when there is room.
-    let projects = projects(&system, 40);
-    let quiet = system.project("quiet");
-    system.nats.kill().await;
-    recorder.step(&quiet, 1);
-    recorder.truth.agent_ends();
-    let writer = Steady::start(&recorder.truth, &projects, 250_000);
-    let mut largest = 0;
-    let rounds = scale(5, 100);
-    while !all_wrote(&recorder, projects.len(), rounds) {
-        largest = largest.max(outbox_bytes(&state));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    writer.stop().await;
-    nothing_ended(&mut system);
-    system.nats.up().await;
-    let verdict = recorder.verdict(&system, Instant::now()).await;
-    report("limit of the outbox", Duration::ZERO, &verdict);
-    eprintln!("{largest} bytes at most, {LIMIT} allowed and {BESIDE} beside");
-    assert!(largest > LIMIT / 2, "it was filled");
-    assert!(largest <= LIMIT + BESIDE, "{largest}");
-    assert!(!verdict.unkept.is_empty(), "not everything fitted");
-    what_gave_way_is_marked(&system, &projects, &verdict).await;
-    let quiet = system.build(&quiet, 1, |_| true).await;
-    assert_eq!(quiet.gap_at, None, "of it nothing gave way");
-    let api = system.api();
-    eventually("the overflow shows on the host", async || {
-        let host = api.host(HOST).await?;
-        let overflowed = host.outbox.is_some_and(|outbox| outbox.overflowed);
-        check(overflowed, || format!("{host:?}"))
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn what_gave_way_in_a_full_outbox_is_marked_also_when_the_agent_is_killed_then() {
-    let mut system = system_with_a_small_outbox().await;
-    let recorder = Recorder::start(&system);
-    let all = projects(&system, 44);
-    let quiet: Vec<Project> = (0..4)
-        .map(|n| system.project(&format!("quiet{n}")))
-        .collect();
-    system.nats.kill().await;
-    for project in &quiet {
-        recorder.step(project, 1);
-    }
-    recorder.truth.agent_ends();
-    let writer = Steady::start(&recorder.truth, &all, 250_000);
-    for rounds in [3, 5] {
-        while !all_wrote(&recorder, all.len(), rounds) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        system.agents[0].kill();
-        system.agents[0].restart();
-    }
-    writer.stop().await;
-    system.nats.up().await;
-    let verdict = recorder.verdict(&system, Instant::now()).await;
-    report("limit of the outbox and a kill", Duration::ZERO, &verdict);
-    let watched: Vec<Project> = Arc::into_inner(all)
-        .unwrap()
-        .into_iter()
-        .chain(quiet)
-        .collect();
-    assert!(!verdict.unkept.is_empty(), "not everything fitted");
-    what_gave_way_is_marked(&system, &watched, &verdict).await;
 }
