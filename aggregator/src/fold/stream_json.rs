@@ -132,12 +132,17 @@ impl Streams {
         }
     }
 
+    /// Whether there are more files than are in the sum.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.left_out > 0
+    }
+
     /// Whether a file has told a todo list.
     pub(super) fn tells_todos(&self) -> bool {
         self.files.values().any(|stream| stream.todos.is_some())
     }
 
-    /// Whether a file has told calls with their texts.
+    /// Whether a file has told calls.
     pub(super) fn tells_calls(&self) -> bool {
         self.files.values().any(|stream| stream.calls.is_some())
     }
