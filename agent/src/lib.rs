@@ -56,7 +56,6 @@ use outbox::Outbox;
 use pipeline::Setup;
 use presence::Herald;
 pub use producer::Custom;
-use producer::Producers;
 use roots::Roots;
 use state_dir::StateDir;
 
@@ -172,7 +171,7 @@ fn setup(config: &Config, logs: Logs) -> Setup {
     Setup {
         host: config.host.clone(),
         roots: Roots::new(&config.watch, settings::home().as_deref()),
-        producers: producers(config),
+        producers: config.all_producers(),
         tool_texts: config.texts == Texts::All,
         logs,
         prune: config.prune.clone(),
@@ -180,16 +179,6 @@ fn setup(config: &Config, logs: Logs) -> Setup {
         state_dir: config.state_dir.clone(),
         walks_new: !is_switched_off("walk_of_new"),
         walks_anew: !is_switched_off("walk_after_damage"),
-    }
-}
-
-/// Whose files are looked for; logs only where their lines may leave the host.
-fn producers(config: &Config) -> Producers {
-    let producers =
-        Producers::with(&config.producers).with_transcripts(&config.transcript_patterns());
-    match config.texts {
-        Texts::None => producers,
-        Texts::Logs | Texts::All => producers.with_logs(&config.log_patterns()),
     }
 }
 
