@@ -8,10 +8,10 @@ use harness::adw::{Tree, Workflow, planned};
 use harness::browser::{available, with_browser};
 use harness::system::{HOST, System};
 use harness::wait::{check, eventually};
-use protocol::{Build, BuildState};
+use protocol::{Build, BuildState, ProjectToken, subject};
 use serde_json::{Value, json};
 
-use crate::ingest::{own_id, post};
+use crate::ingest::post;
 use crate::log_lines::execution_log;
 use crate::pages::open;
 
@@ -120,7 +120,7 @@ async fn what_only_task_logs_and_structured_logs_tell_is_in_the_costs_by_build_a
         let (status, answer) = post(&system, "/api/v1/observability/task-logs", &log).await;
         assert!((200..300).contains(&status), "{answer}");
     }
-    let alone = own_id("alone", 1);
+    let alone = subject::build_id(HOST, ProjectToken::of_id("adw", "alone"), 1);
     system.build_by_id(&alone, told("0.2")).await;
     for (by, keys) in [
         ("build", [id.as_str(), &alone]),

@@ -18,7 +18,7 @@ pub(crate) async fn post(system: &System, path: &str, body: &Value) -> (u16, Val
     (answer.status, answer.json())
 }
 
-pub(crate) fn own_id(id: &str, run: u32) -> String {
+fn own_id(id: &str, run: u32) -> String {
     subject::build_id(HOST, ProjectToken::of(Path::new(id)), run)
 }
 

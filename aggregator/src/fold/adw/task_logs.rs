@@ -81,7 +81,8 @@ pub(super) fn keep(run: &mut Run, phase: &str, event: &Event, document: &Map<Str
             log.insert(key.to_owned(), value.clone());
         }
     }
-    let word = name(document, "phase_status").unwrap_or_default();
+    let word = name(document, "phase_status").or_else(|| name(document, "status"));
+    let word = word.unwrap_or_default();
     // A phase that starts has spent nothing, and forgets nothing of its earlier visits.
     if word == "skipped" || words::state(&word) != BuildState::Running {
         add(log, document);
