@@ -14,10 +14,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::beneath::{Beneath, Meta, ReadError};
-use crate::config::{BadSetting, Custom, Prune};
+use crate::config::{BadSetting, Custom, LogPattern, Prune, Texts, all_producers};
 use crate::producer::{Format, Producers, Spec};
 use crate::roots::Roots;
-use crate::stream_json::{Kind, Stream};
+use crate::stream_json::{Kind, Options, Stream};
 use crate::tail;
 
 /// What `check` needs to know.
@@ -31,6 +31,19 @@ pub struct Setting {
     pub prune: Prune,
     /// Producers that the configuration names.
     pub producers: Custom,
+    /// Places of transcripts, as in [`Config::transcripts`](crate::Config::transcripts).
+    pub transcripts: Vec<String>,
+    /// Logs that the configuration names.
+    pub logs: Vec<LogPattern>,
+    /// What texts may leave the host.
+    pub texts: Texts,
+}
+
+impl Setting {
+    /// As the agent has them, were so much allowed to leave the host.
+    fn producers(&self, texts: Texts) -> Producers {
+        all_producers(&self.producers, &self.transcripts, &self.logs, texts)
+    }
 }
 
 /// What a file becomes.
@@ -60,6 +73,9 @@ pub struct Report {
     pub missing: Vec<Line>,
     /// Members of the file that the table does not name: kept, and shown raw.
     pub kept: Vec<String>,
+    /// Its lines are shipped, their secrets masked: they are the log of the build, or of the newest build of its
+    /// project where the file tells no build.
+    pub log: bool,
     /// What is shipped of a file that is told by its figures.
     pub digest: Option<Value>,
     /// What should be looked at.
@@ -112,9 +128,17 @@ pub fn check(file: &Path, setting: &Setting) -> Result<Report, BadSetting> {
         );
     }
     let root = root.unwrap_or_else(|| PathBuf::from("/"));
-    let producers = Producers::with(&setting.producers);
-    let Some(spec) = producers.spec(&root, file) else {
-        report.warn("it is no producer's file: no place of a [[producer]] table, nor of a producer that is known, fits");
+    let producers = setting.producers(setting.texts);
+    let log = producers.log(&root, file);
+    report.log = log.is_some();
+    let told = producers.spec(&root, file);
+    let is_told = told.is_some();
+    let Some(spec) = told.or(log) else {
+        let logs = setting.producers(Texts::Logs);
+        report.warn(match logs.log(&root, file) {
+            Some(_) => "it is a log, and its lines stay on the host: PHASELINE_TEXTS is none",
+            None => "it is no producer's file: no place of a [[producer]] or [[log_file]] table, of transcripts, nor of a producer that is known, fits",
+        });
         return Ok(report);
     };
     report.identify(&spec, &setting.host);
@@ -124,6 +148,7 @@ pub fn check(file: &Path, setting: &Setting) -> Result<Report, BadSetting> {
     })?;
     let relative = file.strip_prefix(&root).unwrap_or(file);
     match spec.source.format {
+        _ if !is_told => report.read_log(&spec, &beneath, relative),
         Format::Lines(kind) => report.follow(kind, &beneath, relative),
         _ => report.read(&spec, &beneath, relative),
     }
@@ -136,7 +161,8 @@ impl Report {
     }
 
     fn identify(&mut self, spec: &Spec, host: &str) {
-        self.producer = Some(spec.source.producer.to_string());
+        // A log of the configuration may be of whatever builds in its project.
+        self.producer = Some(spec.source.producer.to_string()).filter(|name| !name.is_empty());
         self.pattern = Some(spec.source.pattern.to_string());
         self.format = Some(match spec.source.format {
             Format::Json => "json",
@@ -151,8 +177,19 @@ impl Report {
             Format::Report => "text, of which only figures are told",
         });
         self.project = Some(spec.project.display().to_string());
-        let first = protocol::subject::build_id(host, spec.token(), 1);
-        self.build = Some(format!("{}N", first.trim_end_matches('1')));
+        if self.producer.is_some() {
+            let first = protocol::subject::build_id(host, spec.token(), 1);
+            self.build = Some(format!("{}N", first.trim_end_matches('1')));
+        }
+    }
+
+    /// A file of which nothing but its lines is told.
+    fn read_log(&mut self, spec: &Spec, beneath: &Beneath, relative: &Path) {
+        self.format = Some("lines of a log");
+        self.reason = Some("lines of a log say nothing of it".to_owned());
+        if let Err(error) = spec.source.read(beneath, relative) {
+            self.warn(unread(&error, spec));
+        }
     }
 
     fn look_for_pruned(&mut self, spec: &Spec, root: &Path, prune: &Prune) {
@@ -236,7 +273,10 @@ impl Report {
 
     /// Claude Code's stream-JSON, read to its end.
     fn follow(&mut self, kind: Kind, beneath: &Beneath, relative: &Path) {
-        let mut stream = Stream::new(kind);
+        let mut stream = Stream::new(kind).with(Options {
+            transcript: kind == Kind::Transcript,
+            ..Options::default()
+        });
         loop {
             match stream.follow(beneath, relative) {
                 Ok(turn) if turn.more => {}

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::ingest::Taking;
 pub use crate::producer::Custom;
-use crate::producer::{Pattern, Transcripts};
+use crate::producer::{Pattern, Producers, Transcripts};
 pub use crate::prune::Prune;
 pub use texts::{LogPattern, Texts};
 
@@ -138,22 +138,6 @@ impl Config {
         }
     }
 
-    /// The configured transcripts as they are looked for.
-    pub(crate) fn transcript_patterns(&self) -> Vec<Pattern> {
-        let places = self.transcripts.iter();
-        let places = places.filter_map(|text| Transcripts::read(text).ok());
-        places.flat_map(|place| place.patterns).collect()
-    }
-
-    /// The configured logs as they are looked for.
-    pub(crate) fn log_patterns(&self) -> Vec<(String, Pattern)> {
-        let read = |log: &LogPattern| {
-            let producer = log.producer.clone().unwrap_or_default();
-            Some((producer, Pattern::parse(&log.pattern).ok()?))
-        };
-        self.logs.iter().filter_map(read).collect()
-    }
-
     /// Checks every value and makes paths absolute.
     ///
     /// # Errors
@@ -200,17 +184,58 @@ impl Config {
         for log in &self.logs {
             log.check()?;
         }
-        for text in &self.transcripts {
-            let place = Transcripts::read(text)
-                .map_err(|expected| BadSetting::new("transcripts", text, &expected))?;
-            // Only what is beneath a root is read.
-            if let Some(root) = place.root
-                && !self.watch.iter().any(|watched| root.starts_with(watched))
-            {
-                self.watch.push(root);
-            }
-        }
+        watch_transcripts(&mut self.watch, &self.transcripts)?;
         Ok(self)
+    }
+
+    /// Whose files are looked for.
+    pub(crate) fn all_producers(&self) -> Producers {
+        all_producers(&self.producers, &self.transcripts, &self.logs, self.texts)
+    }
+}
+
+/// Adds the directories of transcripts to those that are watched: only what is beneath a root is read.
+///
+/// # Errors
+/// The first that is no place of transcripts.
+pub(crate) fn watch_transcripts(
+    watch: &mut Vec<PathBuf>,
+    transcripts: &[String],
+) -> Result<(), BadSetting> {
+    for text in transcripts {
+        let place = Transcripts::read(text)
+            .map_err(|expected| BadSetting::new("transcripts", text, &expected))?;
+        if let Some(root) = place.root
+            && !watch.iter().any(|watched| root.starts_with(watched))
+        {
+            watch.push(root);
+        }
+    }
+    Ok(())
+}
+
+/// Every producer that is known or configured; logs only where their lines may leave the host.
+pub(crate) fn all_producers(
+    custom: &Custom,
+    transcripts: &[String],
+    logs: &[LogPattern],
+    texts: Texts,
+) -> Producers {
+    let places = transcripts
+        .iter()
+        .filter_map(|text| Transcripts::read(text).ok());
+    let places: Vec<Pattern> = places.flat_map(|place| place.patterns).collect();
+    let producers = Producers::with(custom).with_transcripts(&places);
+    let read = |log: &LogPattern| {
+        let producer = log.producer.clone().unwrap_or_default();
+        Some((producer, Pattern::parse(&log.pattern).ok()?))
+    };
+    match texts {
+        Texts::None => producers,
+        Texts::Logs | Texts::All => {
+            let logs: Vec<_> = logs.iter().filter_map(read).collect();
+            producers.with_logs(&logs)
+        }
     }
 }
 

@@ -56,7 +56,6 @@ use outbox::Outbox;
 use pipeline::{Setup, Walk};
 use presence::Herald;
 pub use producer::Custom;
-use producer::Producers;
 use roots::Roots;
 use state_dir::StateDir;
 
@@ -172,7 +171,7 @@ fn setup(config: &Config, logs: Logs) -> Setup {
     Setup {
         host: config.host.clone(),
         roots: Roots::new(&config.watch, settings::home().as_deref()),
-        producers: producers(config),
+        producers: config.all_producers(),
         tool_texts: config.texts == Texts::All,
         logs,
         prune: config.prune.clone(),
@@ -182,16 +181,6 @@ fn setup(config: &Config, logs: Logs) -> Setup {
             .into_iter()
             .filter_map(|(walk, name)| is_switched_off(name).then_some(walk))
             .collect(),
-    }
-}
-
-/// Whose files are looked for; logs only where their lines may leave the host.
-fn producers(config: &Config) -> Producers {
-    let producers =
-        Producers::with(&config.producers).with_transcripts(&config.transcript_patterns());
-    match config.texts {
-        Texts::None => producers,
-        Texts::Logs | Texts::All => producers.with_logs(&config.log_patterns()),
     }
 }
 

@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{
     BadSetting, Config, Custom, INGEST, INGEST_EXPECTED, LogPattern, MAX_DEPTH, NatsTarget,
-    OUTBOX_MAX, Texts,
+    OUTBOX_MAX,
 };
 use crate::ingest::Taking;
 use crate::nats::password_from;
-use values::{default_state_dir, expand, host, prune, set, set_text, watch};
+use values::{default_state_dir, expand, host, prune, set, set_text, texts, watch};
 
 mod check;
 pub mod command_line;
@@ -81,7 +81,7 @@ struct Args {
     max_depth: Option<String>,
     /// What texts of producers may leave this host, secrets masked: `none`, `logs` (lines of logs), or `all`
     /// (inputs and outputs of tools too) [default: logs]
-    #[arg(long, value_name = "WHAT", env = "PHASELINE_TEXTS")]
+    #[arg(long, value_name = "WHAT", env = "PHASELINE_TEXTS", global = true)]
     texts: Option<String>,
     /// What is logged: `error`, `warn`, `info`, `debug`, or `tracing`'s filter syntax [default: info]
     #[arg(long, value_name = "FILTER", env = "PHASELINE_LOG")]
@@ -197,6 +197,7 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, NoSetti
             host: args.host,
             watch: args.watch,
             prune: args.prune,
+            texts: args.texts,
         };
         return Ok(Command::Check(Box::new(checking.read()?)));
     }
@@ -266,10 +267,7 @@ fn config(args: Args, file: File) -> Result<Config, BadSetting> {
         None => MAX_DEPTH,
     };
     config.prune = prune(args.prune, file.prune)?;
-    if let Some(text) = set_text(args.texts).or(set_text(file.texts)) {
-        config.texts = Texts::parse(&text)
-            .ok_or_else(|| BadSetting::new("PHASELINE_TEXTS", &text, Texts::WORDS))?;
-    }
+    config.texts = texts(args.texts, file.texts)?;
     config.logs = file.log_file;
     config.transcripts = file.transcripts;
     Ok(config)

@@ -6,7 +6,7 @@ import { UNKNOWN, exact, parse, precise } from "./format.js";
 import { fillMetrics, origin, testMembers } from "./metrics.js";
 import { dataAge, elapsed, facts, hops, hostHref, prText, times, updated, web } from "./model.js";
 import { fillSteps } from "./steps.js";
-import { attribute, block, calls, line, members, told } from "./text.js";
+import { attribute, block, callCount, calls, line, members, told } from "./text.js";
 import { fillTimeline, grows } from "./timeline.js";
 
 const TIMES = {
@@ -90,7 +90,7 @@ function fillMembers(article, f, build) {
   }
   const called = calls(build.calls);
   setHidden(article.querySelector('[data-part="calls"]'), called.length === 0);
-  setText(f["call-count"], String(called.length));
+  setText(f["call-count"], String(callCount(build.calls)));
   fillList(f.calls, called);
   const list = members(build.fields);
   setText(f["field-count"], String(Object.keys(build.fields ?? {}).length));
@@ -102,7 +102,8 @@ function fillList(dl, list) {
     dl,
     list,
     () => clone("t-member"),
-    (el, [name, text]) => {
+    (el, [name, text, under]) => {
+      el.classList.toggle("under", under === true);
       setText(el.firstElementChild.firstElementChild, name);
       setText(el.lastElementChild, text);
     },

@@ -1,5 +1,7 @@
 // Text from producers made fit for a page; the same as src/text.rs.
 
+import { parse, precise } from "./format.js";
+
 export const NAME_CHARS = 160;
 export const TITLE_CHARS = 400;
 export const VALUE_CHARS = 4000;
@@ -48,14 +50,34 @@ export function told(facts) {
 
 const CALL_STATES = { "input-available": "under way", error: "failed" };
 
-/** Calls of tools as [name, for what, and what went in and came out, or how it stands]. */
+const listed = (list) => (Array.isArray(list) ? list : []).slice(0, MAX_MEMBERS);
+
+/** How many calls of tools are shown. */
+export const callCount = (list) => listed(list).length;
+
+/** One as [name, what went in and came out, or how it stands, and how long it took, whether it is of a point]. */
+function call(told, under) {
+  const text = (key) => (typeof told?.[key] === "string" ? told[key] : "");
+  const output = text("output") && `${told.is_error === true ? "failed: " : "→ "}${text("output")}`;
+  const known = Object.hasOwn(CALL_STATES, text("state")) ? CALL_STATES[text("state")] : "";
+  const state = known === "failed" && output ? "" : known;
+  const [began, ended] = [parse(text("began_at")), parse(text("ended_at"))];
+  const took = began !== null && ended !== null && ended >= began ? `took ${precise(ended - began)}` : "";
+  const parts = [text("input"), output, state, took];
+  return [line(text("name") || "—"), block(parts.filter((part) => part).join("\n")), under];
+}
+
+/** Calls of tools beneath the point of the to-do list that they are for, in the order of their first calls. */
 export function calls(list) {
-  return (Array.isArray(list) ? list : []).slice(0, MAX_MEMBERS).map((call) => {
-    const text = (key) => (typeof call?.[key] === "string" ? call[key] : "");
-    const todo = call?.planning === true ? "(planning)" : text("todo") && `(${text("todo")})`;
-    const output = text("output") && `${call.is_error === true ? "failed: " : "→ "}${text("output")}`;
-    const state = Object.hasOwn(CALL_STATES, text("state")) ? CALL_STATES[text("state")] : "";
-    return [line(text("name") || "—"), block([todo, text("input"), output, state].filter((part) => part).join("\n"))];
+  const groups = new Map();
+  for (const told of listed(list)) {
+    const todo = typeof told?.todo === "string" ? told.todo : "";
+    const group = told?.planning === true ? "(planning)" : todo;
+    groups.set(group, [...(groups.get(group) ?? []), call(told, group !== "")]);
+  }
+  return [...groups].flatMap(([group, rows]) => {
+    const count = rows.length === 1 ? "1 call" : `${rows.length} calls`;
+    return group === "" ? rows : [[line(group, TITLE_CHARS), count, false], ...rows];
   });
 }
 

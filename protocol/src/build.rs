@@ -233,9 +233,11 @@ pub struct Build {
     pub context: Option<Context>,
     /// The producer's to-do list; null when it keeps none.
     pub todos: Option<Value>,
-    /// The newest calls of tools in their order, `{name, todo, input, output, is_error}`, texts masked and
-    /// cut; null unless their texts may leave the host. OpenBuilder's are told without texts, with
-    /// `{id, state, planning}`.
+    /// The newest calls of tools in their order, `{name, todo, state, is_error, began_at, ended_at, input, output}`:
+    /// `todo` is the point of the to-do list that was in progress, `state` one of `input-available` (under way),
+    /// `output-available` and `error`; times are null where nobody saw the call begin or end; `input` and `output`,
+    /// masked and cut, are null unless texts may leave the host. OpenBuilder's have `{id, planning}` beside.
+    /// Null where no call was seen.
     #[serde(default)]
     pub calls: Option<Value>,
     /// The producer's agents: `[{name, state, ...}]`, of Context Foundry with `id, type, phase, progress, success,

@@ -60,6 +60,17 @@ pub(super) fn by_built_in(report: &mut Report, table: &Table, document: &Value, 
             ));
         }
     }
+    for (member, name) in known.shown {
+        if let Some(at) = report.kept.iter().position(|kept| kept == member) {
+            let value = document.get(member).cloned().unwrap_or_default();
+            report.kept.remove(at);
+            report.fields.push(Line {
+                name: (*name).to_owned(),
+                at: format!("/{member}"),
+                value,
+            });
+        }
+    }
     let beyond = known.beyond;
     report.reason = Some(match report.reason.take() {
         Some(reason) => format!("{reason}; {beyond}"),

@@ -23,11 +23,24 @@ pub(super) fn text(report: &Report) -> String {
             &format!("{producer}, by its place {pattern} ({format})"),
         );
     }
+    if let (None, Some(pattern)) = (&report.producer, &report.pattern) {
+        row("place", &format!("{pattern}, of any producer"));
+    }
     if let Some(project) = &report.project {
         row("project", project);
     }
     if let Some(build) = &report.build {
         row("build", &format!("{build}, where N counts its runs"));
+    }
+    if report.log {
+        let whose = match report.build {
+            Some(_) => "the build",
+            None => "the newest build of its project",
+        };
+        row(
+            "log",
+            &format!("its lines become the log of {whose}, secrets masked"),
+        );
     }
     match (&report.state, &report.reason) {
         (Some(state), Some(reason)) => row("state", &format!("{state}: {reason}")),

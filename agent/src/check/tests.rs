@@ -53,6 +53,12 @@ impl Place {
             watch: Some(vec![self.dir.path().to_owned()]),
             prune: Prune::default(),
             producers: Custom::read(&tables).unwrap(),
+            transcripts: vec![format!("{}/notes/**/*.jsonl", self.dir.path().display())],
+            logs: vec![LogPattern {
+                pattern: "logs/*.txt".to_owned(),
+                producer: None,
+            }],
+            texts: Texts::Logs,
         }
     }
 }
@@ -245,6 +251,69 @@ fn files_of_known_producers_are_explained_too() {
     );
     assert_eq!(report.digest.unwrap()["phases"][0]["phase_name"], "Plan");
     assert_eq!(report.warnings, ["1 lines are no JSON, and are left out"]);
+}
+
+#[test]
+fn logs_and_transcripts_are_explained_as_the_agent_reads_them() {
+    let place = Place::new();
+    place.check("agents/3af4a34d/adw_state.json", "{}");
+    for (file, producer, is_told) in [
+        (
+            ".context-foundry/builder-logs/task-1.log",
+            Some("context-foundry"),
+            false,
+        ),
+        ("logs/run.txt", None, false),
+        (
+            "agents/3af4a34d/adw_plan_iso/execution.log",
+            Some("adw"),
+            true,
+        ),
+    ] {
+        let report = place.check(file, "a line\n");
+        assert_eq!(report.warnings, [""; 0], "{file}");
+        assert_eq!(report.producer.as_deref(), producer, "{file}");
+        assert!(report.log, "{file}");
+        assert_eq!(report.build.is_some(), producer.is_some(), "{file}");
+        assert_eq!(report.digest.is_some(), is_told, "{file}");
+        let text = report.text();
+        assert!(text.contains("its lines become the log of the"), "{text}");
+        let quiet = Setting {
+            texts: Texts::None,
+            ..place.setting()
+        };
+        let quiet = check(&place.dir.path().join("shop").join(file), &quiet).unwrap();
+        assert!(!quiet.log, "{file}");
+        let stays = quiet.warnings.join("").contains("stay on the host");
+        assert_eq!(stays, !is_told, "{file}: {:?}", quiet.warnings);
+    }
+    let transcript = place.dir.path().join("notes/-w/s1.jsonl");
+    fs::create_dir_all(transcript.parent().unwrap()).unwrap();
+    let line = r#"{"type":"assistant","sessionId":"s1","message":{"id":"m","content":[],"usage":{"input_tokens":7}}}"#;
+    fs::write(&transcript, format!("{line}\n")).unwrap();
+    let report = check(&transcript, &place.setting()).unwrap();
+    assert_eq!(report.warnings, [""; 0]);
+    assert_eq!(
+        (report.producer.as_deref(), report.format),
+        (Some("claude-code"), Some("transcript"))
+    );
+    let digest = report.digest.unwrap();
+    assert_eq!(digest["attempts"][0]["tokens"]["input"], 7);
+    assert_eq!(digest["transcript"], true);
+}
+
+#[test]
+fn what_is_shown_beside_the_table_is_not_called_raw() {
+    let place = Place::new();
+    let adw = r#"{"adw_id":"3af4a34d","external_test_results":{"passed":3},"new_key":1}"#;
+    let report = place.check("agents/3af4a34d/adw_state.json", adw);
+    assert_eq!(report.kept, ["new_key"]);
+    let tests = report
+        .fields
+        .iter()
+        .find(|line| line.name == "tests")
+        .unwrap();
+    assert_eq!(tests.value["passed"], 3);
 }
 
 #[test]

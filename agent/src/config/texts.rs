@@ -45,7 +45,7 @@ pub struct LogPattern {
 }
 
 impl LogPattern {
-    pub(super) fn check(&self) -> Result<(), BadSetting> {
+    pub(crate) fn check(&self) -> Result<(), BadSetting> {
         let bad = |expected: &str| BadSetting::new("log_file.pattern", &self.pattern, expected);
         let pattern = Pattern::parse(&self.pattern).map_err(|error| {
             bad(&format!(

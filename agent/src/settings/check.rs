@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 
-use super::values::{host, prune, watch};
+use super::values::{host, prune, texts, watch};
 use super::{OneOrMany, read_file};
 use crate::check::{Setting, check};
-use crate::config::{self, BadSetting, Custom};
+use crate::config::{self, BadSetting, Custom, LogPattern};
 
 /// Flags and variables of `check FILE`.
 #[derive(Debug, Clone, Args)]
@@ -33,6 +33,9 @@ pub struct CheckArgs {
     /// Names of directories that are not walked, separated by commas; replaces the built-in list
     #[arg(long, value_name = "NAMES", env = "PHASELINE_PRUNE")]
     pub(super) prune: Option<String>,
+    /// What texts of producers may leave this host: `none`, `logs` or `all` [default: logs]
+    #[arg(long, value_name = "WHAT", env = "PHASELINE_TEXTS")]
+    pub(super) texts: Option<String>,
 }
 
 /// What is read of a file, which may be that of `phaseline up`: it has other keys beside.
@@ -41,6 +44,11 @@ struct CheckFile {
     host: Option<String>,
     watch: Option<OneOrMany>,
     prune: Option<OneOrMany>,
+    texts: Option<String>,
+    #[serde(default)]
+    log_file: Vec<LogPattern>,
+    #[serde(default)]
+    transcripts: Vec<String>,
     #[serde(default)]
     producer: Vec<toml::Table>,
 }
@@ -72,11 +80,19 @@ impl CheckArgs {
         let prune = prune(self.prune, file.prune)?;
         let producers = Custom::read(&file.producer)?;
         producers.check_walked(&prune)?;
+        for log in &file.log_file {
+            log.check()?;
+        }
+        let mut watch = watch?;
+        config::watch_transcripts(&mut watch, &file.transcripts)?;
         let setting = Setting {
             host: host(self.host, file.host),
-            watch: Some(watch?).filter(|_| is_told),
+            watch: Some(watch).filter(|_| is_told),
             prune,
             producers,
+            transcripts: file.transcripts,
+            logs: file.log_file,
+            texts: texts(self.texts, file.texts)?,
         };
         Ok(Checking {
             file: absolute,

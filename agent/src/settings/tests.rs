@@ -1,6 +1,7 @@
 //! Settings from flags and files. Variables are not set here: tests share them.
 
 use super::*;
+use crate::config::Texts;
 
 fn read_args(args: &[&str]) -> Result<(Config, LogSettings), NoSettings> {
     let all = std::iter::once("phaseline-agent").chain(args.iter().copied());
@@ -131,7 +132,7 @@ fn what_texts_may_leave_and_which_logs_is_configured() {
     );
     let config = read_args(&["--config", &file]).unwrap().0;
     assert_eq!((config.texts, config.logs.len()), (Texts::All, 2));
-    assert_eq!(config.log_patterns()[1].0, "adw");
+    assert_eq!(config.logs[1].producer.as_deref(), Some("adw"));
     let file = with("[[log_file]]\npattern = '/abs/*.log'\n");
     assert!(refused(&["--config", &file]).contains("relative to a project"));
     let file = with("[[log_file]]\npattern = 'runs/{id}/out.log'\n");

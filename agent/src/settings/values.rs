@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::{Number, OneOrMany};
-use crate::config::{BadSetting, Prune};
+use crate::config::{BadSetting, Prune, Texts};
 
 pub(super) fn host(flag: Option<String>, file: Option<String>) -> String {
     match set_text(flag).or(set_text(file)) {
@@ -26,6 +26,14 @@ pub(super) fn prune(flag: Option<String>, file: Option<OneOrMany>) -> Result<Pru
                 "names of directories such as node_modules, go/pkg or project:target, no patterns and no whole paths",
             )
         }),
+    }
+}
+
+pub(super) fn texts(flag: Option<String>, file: Option<String>) -> Result<Texts, BadSetting> {
+    match set_text(flag).or(set_text(file)) {
+        None => Ok(Texts::default()),
+        Some(text) => Texts::parse(&text)
+            .ok_or_else(|| BadSetting::new("PHASELINE_TEXTS", &text, Texts::WORDS)),
     }
 }
 

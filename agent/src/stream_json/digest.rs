@@ -1,16 +1,16 @@
 //! What is told of a stream-JSON file: figures, never its texts (but for the
-//! points of the todo list). Amounts of money are decimal text, because a
+//! points of the todo list, and those of calls where the settings allow it). Amounts of money are decimal text, because a
 //! number of a document is read as a double on its way.
 
 use std::collections::BTreeMap;
 
-use protocol::Money;
 use protocol::json::Json;
+use protocol::{Money, Timestamp};
 
 use super::attempt::Attempt;
 use super::figures::{Figures, Tools};
 use super::line::{ModelUse, Todo, Todos, Usage};
-use super::texts::Told;
+use super::texts::{Calls, Told};
 
 /// Top-level members that change without meaning anything by it.
 pub(super) const VOLATILE: &[&str] = &["lines"];
@@ -20,10 +20,7 @@ pub(super) fn of(figures: &Figures) -> Json {
     let list = figures.todos.as_ref();
     let transcript = figures.options.transcript;
     let transcript = transcript.then_some(("transcript", Json::Bool(true)));
-    let calls = figures.told.as_ref().map(|told| {
-        let calls = told.0.iter().map(call);
-        ("calls", Json::Array(calls.collect()))
-    });
+    let calls = calls(&figures.told);
     let members = [
         ("digest", text("stream-json")),
         ("v", count(1)),
@@ -57,15 +54,34 @@ pub(super) fn tools(tools: &Tools) -> Json {
     ])
 }
 
-/// A call with its texts, which may be told.
-pub(super) fn call(call: &Told) -> Json {
-    object([
+/// The newest calls of tools, where there are any.
+pub(super) fn calls(calls: &Calls) -> Option<(&'static str, Json)> {
+    let told: Vec<Json> = calls.seen().map(call).collect();
+    (!told.is_empty()).then_some(("calls", Json::Array(told)))
+}
+
+/// A call; its texts only where they were kept.
+fn call(call: &Told) -> Json {
+    let state = match (call.is_done, call.is_error) {
+        (false, _) => "input-available",
+        (true, false) => "output-available",
+        (true, true) => "error",
+    };
+    let maybe = |key, value: Option<Json>| value.map(|value| (key, value));
+    let time = |at: Option<Timestamp>| at.map(|at| Json::String(at.to_string()));
+    let known = [
+        maybe("todo", call.todo.as_deref().map(text)),
+        maybe("input", call.input.as_deref().map(text)),
+        maybe("output", call.output.as_deref().map(text)),
+        maybe("began_at", time(call.began_at)),
+        maybe("ended_at", time(call.ended_at)),
+    ];
+    let members = [
         ("name", maybe_text(call.name.as_deref())),
-        ("todo", maybe_text(call.todo.as_deref())),
-        ("input", maybe_text(call.input.as_deref())),
-        ("output", maybe_text(call.output.as_deref())),
+        ("state", text(state)),
         ("is_error", Json::Bool(call.is_error)),
-    ])
+    ];
+    object(members.into_iter().chain(known.into_iter().flatten()))
 }
 
 fn attempt(attempt: &Attempt) -> Json {

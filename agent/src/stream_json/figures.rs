@@ -1,8 +1,8 @@
 //! What the lines of one file add up to: attempts, todos, tool calls. Pure;
 //! everything in it is bounded and can be saved.
 
-use protocol::ContentHash;
 use protocol::json::Json;
+use protocol::{ContentHash, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{Attempt, State};
@@ -34,9 +34,12 @@ pub(crate) struct Figures {
     /// The directory that the first line with one names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cwd: Option<String>,
-    /// The newest calls with their texts, where those may leave the host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) told: Option<Calls>,
+    /// The newest calls, with their texts where those may leave the host.
+    #[serde(default, skip_serializing_if = "Calls::is_empty")]
+    pub(super) told: Calls,
+    /// When the lines that are read now were written, where that is known.
+    #[serde(skip)]
+    pub(super) at: Option<Timestamp>,
     #[serde(skip)]
     pub(super) options: Options,
 }
@@ -127,9 +130,7 @@ impl Figures {
             }
             Kind::User => {
                 for output in said.outputs {
-                    if let Some(told) = &mut self.told {
-                        told.output(&output);
-                    }
+                    self.told.output(&output, self.at);
                     // An output may come before its input; each is counted once, by its own id.
                     if self.outputs.insert(output.id) && output.is_error {
                         self.tools.errors += 1;
@@ -212,22 +213,21 @@ impl Figures {
         }
     }
 
-    /// Keeps the texts of a call, where they may be told.
+    /// Keeps the call with the point it is for.
     fn tell(&mut self, call: &Call) {
-        let Some(told) = &mut self.told else { return };
         if call.todos.is_none() {
             let list = self.todos.iter().flat_map(|todos| &todos.list);
             let mut at_work = list.filter(|todo| todo.state == "in_progress");
-            told.call(call, at_work.next().map(|todo| todo.text.as_str()));
+            let todo = at_work.next().map(|todo| todo.text.as_str());
+            self.told.call(call, todo, self.at);
         }
     }
 
     /// What may be told from here on.
     pub(super) fn allow(&mut self, options: Options) {
         self.options = options;
-        match options.texts {
-            true => _ = self.told.get_or_insert_default(),
-            false => self.told = None,
+        if !options.texts {
+            self.told.forget_texts();
         }
     }
 

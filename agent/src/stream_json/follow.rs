@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use protocol::{ContentHash, Document};
+use protocol::{ContentHash, Document, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -32,6 +32,8 @@ pub(crate) struct Stream {
     head: Head,
     sums: Accumulator,
     dirty: bool,
+    /// Its end was seen since the agent began: what is read from there on was written just now.
+    was_at_end: bool,
 }
 
 /// The beginning of the file.
@@ -89,6 +91,7 @@ impl Stream {
                 ..Accumulator::default()
             },
             dirty: false,
+            was_at_end: false,
         })
     }
 
@@ -174,6 +177,9 @@ impl Stream {
     pub(crate) fn follow(&mut self, beneath: &Beneath, file: &Path) -> Result<Turn, ReadError> {
         let (file, meta) = beneath.open_file(file)?;
         self.recognise(&file, meta).map_err(ReadError::Refused)?;
+        // Of lines that lay there before it is not known when they were written.
+        let at = Timestamp::from_millis(meta.mtime_ns / 1_000_000);
+        self.sums.sums.at(self.was_at_end.then_some(at));
         let end = self.read.saturating_add(TURN);
         let mut piece = vec![0; PIECE];
         loop {
@@ -183,6 +189,7 @@ impl Stream {
             };
             if got == 0 {
                 self.sums.at_end();
+                self.was_at_end = true;
                 return Ok(Turn { meta, more: false });
             }
             self.sums.feed(&piece[..got]);

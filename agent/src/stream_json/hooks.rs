@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use protocol::ContentHash;
 use protocol::json::Json;
+use protocol::{ContentHash, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::cursor::{Broken, Cursor};
@@ -37,6 +37,9 @@ pub(super) struct HookLog {
     last: String,
     #[serde(skip)]
     options: Options,
+    /// When the lines that are read now were written, where that is known.
+    #[serde(skip)]
+    pub(super) at: Option<Timestamp>,
 }
 
 /// What the lines of one workflow add up to.
@@ -55,7 +58,8 @@ struct Workflow {
     todos: Option<Todos>,
     /// The newest notification, where texts may leave the host.
     notice: Option<String>,
-    told: Option<Calls>,
+    #[serde(default, skip_serializing_if = "Calls::is_empty")]
+    told: Calls,
 }
 
 /// One line.
@@ -97,7 +101,7 @@ impl HookLog {
             ..Workflow::default()
         });
         // Half of a broken line counts as nothing.
-        let taken = workflow.take(&said, texts);
+        let taken = workflow.take(&said, texts, self.at);
         self.lines += u64::from(taken.is_ok());
         self.bad_lines += u64::from(taken.is_err());
         if workflow.events > 0 {
@@ -111,6 +115,7 @@ impl HookLog {
     pub(super) fn restart(&mut self) {
         *self = Self {
             options: self.options,
+            at: self.at,
             ..Self::default()
         };
     }
@@ -120,7 +125,7 @@ impl HookLog {
         self.options = options;
         if !options.texts {
             for workflow in &mut self.workflows {
-                workflow.told = None;
+                workflow.told.forget_texts();
                 workflow.notice = None;
             }
         }
@@ -171,10 +176,7 @@ impl HookLog {
         let empty = Workflow::default();
         let told = self.chosen().unwrap_or(&empty);
         let kinds = told.kinds.iter();
-        let calls = told.told.as_ref().map(|told| {
-            let calls = told.0.iter().map(digest::call);
-            ("calls", Json::Array(calls.collect()))
-        });
+        let calls = digest::calls(&told.told);
         let notice = told.notice.as_deref();
         let notice = notice.map(|notice| ("notice", Json::String(notice.to_owned())));
         let members = [
@@ -223,7 +225,7 @@ fn is_of_tool(kind: &str) -> bool {
 }
 
 impl Workflow {
-    fn take(&mut self, said: &Said<'_>, texts: bool) -> Result<(), Broken> {
+    fn take(&mut self, said: &Said<'_>, texts: bool, at: Option<Timestamp>) -> Result<(), Broken> {
         let of_todos = said.tool.as_deref() == Some("TodoWrite");
         let todos = match of_todos && !said.input.is_empty() {
             true => line::todos(said.input)?,
@@ -248,17 +250,23 @@ impl Workflow {
             self.tools.last = said.tool.clone().or(self.tools.last.take());
         }
         self.todos = todos.or(self.todos.take());
-        if texts && is_of_tool(&said.kind) && !of_todos {
-            self.tell(said, is_error)?;
+        if is_of_tool(&said.kind) && !of_todos {
+            self.tell(said, is_error, texts, at)?;
         }
         Ok(())
     }
 
-    fn tell(&mut self, said: &Said<'_>, is_error: bool) -> Result<(), Broken> {
-        let told = self.told.get_or_insert_default();
+    fn tell(
+        &mut self,
+        said: &Said<'_>,
+        is_error: bool,
+        texts: bool,
+        at: Option<Timestamp>,
+    ) -> Result<(), Broken> {
+        let told = &mut self.told;
         let begins = said.kind == "PreToolUse";
         // Without an id what comes back is of the newest call of that tool that waits.
-        let waits = |call: &&texts::Told| call.output.is_none() && call.name == said.tool;
+        let waits = |call: &&texts::Told| !call.is_done && call.name == said.tool;
         let waiting = told.0.iter().rev().find(waits).filter(|_| !begins);
         let id = said.id.or_else(|| waiting.and_then(|call| call.id));
         let id = id.or_else(|| Some(line::id_of(self.events.to_string().as_bytes())));
@@ -270,13 +278,20 @@ impl Workflow {
                 id,
                 name: said.tool.clone(),
                 todos: None,
-                input: texts::input(said.input)?,
+                input: match texts {
+                    true => texts::input(said.input)?,
+                    false => None,
+                },
             };
-            told.call(&call, at_work.next().map(|todo| todo.text.as_str()));
+            let todo = at_work.next().map(|todo| todo.text.as_str());
+            told.call(&call, todo, at.filter(|_| begins));
         }
         if !begins {
-            let text = texts::output(said.output)?;
-            told.output(&Output { id, is_error, text });
+            let text = match texts {
+                true => texts::output(said.output)?,
+                false => None,
+            };
+            told.output(&Output { id, is_error, text }, at);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The kinds of lines that are known, behind one face for whoever follows a file.
 
-use protocol::ContentHash;
 use protocol::json::Json;
+use protocol::{ContentHash, Timestamp};
 use serde::Serialize;
 
 use super::figures::{Figures, Options};
@@ -72,6 +72,15 @@ impl Sums {
         match self {
             Self::StreamJson(figures) => figures.allow(options),
             Self::Hooks(log) => log.allow(options),
+            Self::FoundrySession(_) | Self::FoundryEvents(_) => {}
+        }
+    }
+
+    /// When the lines that follow were written, where that is known.
+    pub(super) fn at(&mut self, at: Option<Timestamp>) {
+        match self {
+            Self::StreamJson(figures) => figures.at = at,
+            Self::Hooks(log) => log.at = at,
             Self::FoundrySession(_) | Self::FoundryEvents(_) => {}
         }
     }

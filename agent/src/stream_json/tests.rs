@@ -1,5 +1,6 @@
 //! What stream-JSON files add up to: real shapes, oddities, restarts.
 
+use protocol::Timestamp;
 use protocol::json::Json;
 use serde_json::{Value, json};
 

@@ -1,16 +1,17 @@
-//! What tools were given and gave, where it may leave the host: as text, its
-//! secrets masked, cut, the newest calls only.
+//! The newest calls of tools: which tool, for which point of the todo list, how
+//! it stands and when. What tools were given and gave is kept where it may leave
+//! the host: as text, its secrets masked, cut.
 
 use std::collections::VecDeque;
 
-use protocol::mask;
 use protocol::text::shorten;
+use protocol::{Timestamp, mask};
 use serde::{Deserialize, Serialize};
 
 use super::cursor::{Broken, Cursor};
 use super::line::{Call, Id, Output};
 
-/// Calls that are told with their texts: what a person looks over.
+/// Calls that are told: what a person looks over. Without texts they are some 5 KB of a digest.
 const MAX_CALLS: usize = 40;
 /// Characters that are kept of each text.
 const MAX_TEXT: usize = 400;
@@ -19,6 +20,7 @@ const MAX_LOOKED_AT: usize = 4_000;
 
 /// A call as it is told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Told {
     pub(super) id: Option<Id>,
     pub(super) name: Option<String>,
@@ -27,6 +29,12 @@ pub(super) struct Told {
     pub(super) input: Option<String>,
     pub(super) output: Option<String>,
     pub(super) is_error: bool,
+    /// Something came back.
+    pub(super) is_done: bool,
+    /// When its line was written; not known of lines that were there before anybody looked.
+    pub(super) began_at: Option<Timestamp>,
+    /// When something came back.
+    pub(super) ended_at: Option<Timestamp>,
 }
 
 /// The newest calls.
@@ -35,18 +43,39 @@ pub(super) struct Calls(pub(super) VecDeque<Told>);
 
 impl Calls {
     /// A call, for the first time.
-    pub(super) fn call(&mut self, call: &Call, todo: Option<&str>) {
+    pub(super) fn call(&mut self, call: &Call, todo: Option<&str>, at: Option<Timestamp>) {
         let told = self.of(call.id);
         told.name.clone_from(&call.name);
         told.input.clone_from(&call.input);
         told.todo = todo.map(str::to_owned);
+        told.began_at = at;
     }
 
     /// What came back, which may be before the call.
-    pub(super) fn output(&mut self, output: &Output) {
+    pub(super) fn output(&mut self, output: &Output, at: Option<Timestamp>) {
         let told = self.of(output.id);
         told.output.clone_from(&output.text);
         told.is_error = output.is_error;
+        if !std::mem::replace(&mut told.is_done, true) {
+            told.ended_at = at;
+        }
+    }
+
+    /// Those whose call was seen: of the others only that something came back.
+    pub(super) fn seen(&self) -> impl Iterator<Item = &Told> {
+        self.0.iter().filter(|told| told.name.is_some())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets what tools were given and gave: it may not leave the host any more.
+    pub(super) fn forget_texts(&mut self) {
+        for told in &mut self.0 {
+            told.input = None;
+            told.output = None;
+        }
     }
 
     fn of(&mut self, id: Option<Id>) -> &mut Told {
@@ -150,11 +179,14 @@ mod tests {
     fn an_output_before_its_input_is_one_call_and_the_oldest_give_way() {
         let mut calls = Calls::default();
         for id in 0..=MAX_CALLS as u64 {
-            calls.output(&Output {
-                id: Some(id),
-                is_error: false,
-                text: Some("out".to_owned()),
-            });
+            calls.output(
+                &Output {
+                    id: Some(id),
+                    is_error: false,
+                    text: Some("out".to_owned()),
+                },
+                None,
+            );
         }
         calls.call(
             &Call {
@@ -163,8 +195,10 @@ mod tests {
                 ..Call::default()
             },
             Some("Build"),
+            None,
         );
         assert_eq!(calls.0.len(), MAX_CALLS);
+        assert_eq!(calls.seen().count(), 1, "of the others no call was seen");
         let first = &calls.0[0];
         assert_eq!(
             (first.name.as_deref(), first.output.as_deref()),

@@ -14,6 +14,7 @@ mod hooks;
 mod infer;
 mod phase_log;
 mod scripts;
+mod task_logs;
 mod words;
 
 use protocol::build::Origin;
@@ -29,8 +30,8 @@ use super::track::Track;
 use super::value::{name, names};
 use scripts::Scripts;
 
+pub(super) use costs::{Logged, of_logs, phase_of};
 pub(super) use hooks::{Hooks, is_file as is_hook_file};
-pub(super) use words::phase_of_agent;
 
 /// As agents name it.
 pub(super) const PRODUCER: &str = "adw";
@@ -58,6 +59,12 @@ pub(super) struct Memory {
     /// What its scripts hold open.
     #[serde(default)]
     scripts: Scripts,
+    /// Which task logs were counted.
+    #[serde(default, skip_serializing_if = "task_logs::Known::is_empty")]
+    task_logs: task_logs::Known,
+    /// What its log of phases adds up to.
+    #[serde(default, skip_serializing_if = "phase_log::Sums::is_empty")]
+    phase_log: phase_log::Sums,
 }
 
 impl Memory {
@@ -138,7 +145,7 @@ pub(super) fn content(
     }
     fields::apply(&mut run.build);
     run.streams.apply(&mut run.build);
-    costs::tell(&mut run.build);
+    costs::apply(&mut run.build, run.streams.leaves_out());
     track.hooks.apply(run);
     infer::progress(&mut run.build);
     if run.build.has_ended() {
@@ -153,13 +160,15 @@ pub(super) fn content(
 /// try of it stays known: a restart resets the state file to nulls.
 fn begin_again(track: &mut Track, event: &Event) -> Option<Build> {
     let known = track.current().map(|build| build.fields.clone());
-    let scripts = track.run.as_ref().map(|run| run.adw.scripts.clone());
+    let before = track.run.as_ref().map(|run| run.adw.clone());
+    let before = before.unwrap_or_default();
     let superseded = track.begin(event);
     hooks::begin_again(track);
     if let Some(run) = &mut track.run {
         run.build.fields = fields::lasting(known.unwrap_or_default());
         // Whoever begins again may have run before: what it holds open it holds still.
-        run.adw.scripts = scripts.unwrap_or_default();
+        run.adw.scripts = before.scripts;
+        run.adw.phase_log = before.phase_log.for_next_run();
     }
     superseded
 }

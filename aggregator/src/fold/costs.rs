@@ -44,9 +44,21 @@ pub(crate) fn parts(build: &Build) -> Option<Vec<Part>> {
     let estimated = build.cost_estimated == Some(true);
     let agents = build.agents.as_ref().and_then(Value::as_array);
     let agents = agents.into_iter().flatten().filter_map(Value::as_object);
-    let told: Vec<(Key, Money)> = agents.flat_map(|agent| of_agent(build, agent)).collect();
+    let logged = match build.producer.as_str() {
+        adw::PRODUCER => adw::of_logs(build),
+        _ => adw::Logged::default(),
+    };
+    let is_logged = |phase: &String| logged.phases.contains_key(phase);
+    let agents = agents.filter(|agent| !phase(build, agent).as_ref().is_some_and(is_logged));
+    let mut told: Vec<(Key, Money)> = agents.flat_map(|agent| of_agent(build, agent)).collect();
     // Where nothing tells the parts, all of it is the one model's that was named.
     let model = build.model.clone().filter(|_| told.is_empty());
+    // What may be within what agents of no phase spent is of no phase either.
+    let placed = logged.phases.iter().filter(|_| !logged.overlaps);
+    told.extend(placed.map(|(phase, usd)| {
+        let key = (Some(phase.clone()), model.clone(), logged.is_cut);
+        (key, *usd)
+    }));
     let all = complete(told, whole, (None, model, estimated));
     let mut sums: BTreeMap<Key, Money> = BTreeMap::new();
     for (key, usd) in all {
@@ -96,7 +108,7 @@ fn of_agent(build: &Build, agent: &Map<String, Value>) -> Vec<(Key, Money)> {
 fn phase(build: &Build, agent: &Map<String, Value>) -> Option<String> {
     let told = name(agent, "phase");
     told.or_else(|| match build.producer.as_str() {
-        adw::PRODUCER => adw::phase_of_agent(&name(agent, "name")?).map(str::to_owned),
+        adw::PRODUCER => adw::phase_of(agent),
         _ => None,
     })
 }

@@ -16,7 +16,7 @@ pub(super) const MAX_AGENTS: usize = 8;
 pub(super) const MAX_FILES: usize = 64;
 /// Points of a todo list: five times what real lists have.
 pub(super) const MAX_TODOS: usize = 100;
-/// Calls of tools that are shown with their texts: as many as an agent tells.
+/// Calls of tools that are shown: as many as an agent tells.
 pub(super) const MAX_CALLS: usize = 40;
 /// Visits remembered per phase: the 95th percentile of 20 to 100 is steady enough.
 pub(super) const MAX_VISITS: usize = 100;

@@ -8,7 +8,7 @@ mod attempt;
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::build::Tokens;
-use protocol::{Build, BuildState, Event, Money};
+use protocol::{Build, BuildState, Event, Money, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -42,7 +42,7 @@ struct Stream {
     order: u64,
     attempts: Vec<Attempt>,
     todos: Option<Value>,
-    /// Calls of tools with their texts.
+    /// The newest calls of tools, of the file that told some last: those of any other are not shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     calls: Option<Value>,
     /// A transcript: what another file tells of the same session is more.
@@ -132,12 +132,17 @@ impl Streams {
         }
     }
 
+    /// Whether there are more files than are in the sum.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.left_out > 0
+    }
+
     /// Whether a file has told a todo list.
     pub(super) fn tells_todos(&self) -> bool {
         self.files.values().any(|stream| stream.todos.is_some())
     }
 
-    /// Whether a file has told calls with their texts.
+    /// Whether a file has told calls.
     pub(super) fn tells_calls(&self) -> bool {
         self.files.values().any(|stream| stream.calls.is_some())
     }
@@ -149,6 +154,12 @@ impl Streams {
         }
         let newest = self.files.values().map(|stream| stream.order).max();
         let stream = Stream::read(document, newest.unwrap_or(0) + 1);
+        if stream.calls.is_some() {
+            let others = self.files.values_mut();
+            for other in others.filter(|other| other.transcript == stream.transcript) {
+                other.calls = None;
+            }
+        }
         self.files.insert(file.to_owned(), stream);
     }
 
@@ -296,7 +307,10 @@ fn agent_name(file: &str) -> &str {
     parts.next().unwrap_or(name)
 }
 
-/// Calls with their texts; none where those stay on the host.
+/// How calls stand, in OpenBuilder's words.
+const CALL_STATES: [&str; 3] = ["input-available", "output-available", "error"];
+
+/// Calls of tools, with their texts where those may leave the host; none where no call was seen.
 pub(super) fn calls(document: &Map<String, Value>) -> Option<Value> {
     let list = document.get("calls")?.as_array()?;
     let calls = list.iter().filter_map(Value::as_object).take(MAX_CALLS);
@@ -304,10 +318,17 @@ pub(super) fn calls(document: &Map<String, Value>) -> Option<Value> {
         let text = call.get(key).and_then(Value::as_str);
         text.map(|text| cut(text, MAX_SENTENCE))
     };
+    let time = |call: &Map<String, Value>, key| {
+        let text = call.get(key).and_then(Value::as_str);
+        text.and_then(|text| text.parse::<Timestamp>().ok())
+    };
     let told = calls.map(|call| {
+        let state = name(call, "state").filter(|state| CALL_STATES.contains(&state.as_str()));
         json!({
-            "name": name(call, "name"), "todo": text(call, "todo"), "input": text(call, "input"),
-            "output": text(call, "output"), "is_error": call.get("is_error").and_then(Value::as_bool),
+            "name": name(call, "name"), "todo": text(call, "todo"), "state": state,
+            "input": text(call, "input"), "output": text(call, "output"),
+            "is_error": call.get("is_error").and_then(Value::as_bool),
+            "began_at": time(call, "began_at"), "ended_at": time(call, "ended_at"),
         })
     });
     Some(told.collect())

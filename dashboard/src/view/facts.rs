@@ -1,7 +1,7 @@
 //! The facts of a build: label and text, unknown ones as a dash.
 
-use protocol::Build;
 use protocol::build::{Context, Tokens};
+use protocol::{Build, Timestamp};
 use serde_json::{Map, Value};
 
 use super::row;
@@ -161,6 +161,8 @@ fn context(context: &Context) -> Option<String> {
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) text: String,
+    /// It belongs to the one above that does not.
+    pub(crate) under: bool,
 }
 
 /// What the producer's module tells by name, in its order.
@@ -171,37 +173,76 @@ pub(crate) fn told(facts: &[protocol::build::Fact]) -> Vec<Member> {
         .map(|fact| Member {
             name: text::line(&fact.label, text::NAME_CHARS),
             text: text::block(&fact.text, text::VALUE_CHARS),
+            under: false,
         })
         .collect()
 }
 
-/// Calls of tools: name, for what, and what went in and came out, or how it stands.
-pub(crate) fn calls(value: Option<&Value>) -> Vec<Member> {
+/// The newest calls of tools, as many as are shown.
+fn listed(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     let list = value.and_then(Value::as_array).into_iter().flatten();
-    let call = |call: &Value| {
-        let text = |key: &str| call[key].as_str().filter(|text| !text.is_empty());
-        let mark = match call["is_error"] == Value::Bool(true) {
-            true => "failed: ",
-            false => "→ ",
+    list.take(text::MAX_MEMBERS)
+}
+
+/// How many calls of tools are shown.
+pub(crate) fn call_count(value: Option<&Value>) -> usize {
+    listed(value).count()
+}
+
+/// Calls of tools beneath the point of the to-do list that they are for, in the
+/// order of their first calls: name, what went in and came out, or how it stands,
+/// and how long it took.
+pub(crate) fn calls(value: Option<&Value>) -> Vec<Member> {
+    let mut groups: Vec<(Option<&str>, Vec<Member>)> = Vec::new();
+    for told in listed(value) {
+        let group = match told["planning"] == Value::Bool(true) {
+            true => Some("(planning)"),
+            false => told["todo"].as_str().filter(|todo| !todo.is_empty()),
         };
-        let output = text("output").map(|text| format!("{mark}{text}"));
-        let todo = match call["planning"] == Value::Bool(true) {
-            true => Some("(planning)".to_owned()),
-            false => text("todo").map(|todo| format!("({todo})")),
-        };
-        let state = match text("state") {
-            Some("input-available") => Some("under way".to_owned()),
-            Some("error") => Some("failed".to_owned()),
-            _ => None,
-        };
-        let parts = [todo, text("input").map(str::to_owned), output, state];
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
-        Member {
-            name: text::line(text("name").unwrap_or(format::UNKNOWN), text::NAME_CHARS),
-            text: text::block(&parts.join("\n"), text::VALUE_CHARS),
+        let row = call(told, group.is_some());
+        match groups.iter_mut().find(|(known, _)| *known == group) {
+            Some((_, rows)) => rows.push(row),
+            None => groups.push((group, vec![row])),
         }
+    }
+    let rows = groups.into_iter().flat_map(|(group, rows)| {
+        let head = group.map(|name| Member {
+            name: text::line(name, text::TITLE_CHARS),
+            text: match rows.len() {
+                1 => "1 call".to_owned(),
+                n => format!("{n} calls"),
+            },
+            under: false,
+        });
+        head.into_iter().chain(rows)
+    });
+    rows.collect()
+}
+
+fn call(call: &Value, under: bool) -> Member {
+    let text = |key: &str| call[key].as_str().filter(|text| !text.is_empty());
+    let mark = match call["is_error"] == Value::Bool(true) {
+        true => "failed: ",
+        false => "→ ",
     };
-    list.take(text::MAX_MEMBERS).map(call).collect()
+    let output = text("output").map(|text| format!("{mark}{text}"));
+    let state = match text("state") {
+        Some("input-available") => Some("under way".to_owned()),
+        Some("error") if output.is_none() => Some("failed".to_owned()),
+        _ => None,
+    };
+    let time = |key| text(key).and_then(|text| text.parse::<Timestamp>().ok());
+    let took = time("ended_at").zip(time("began_at"));
+    let took = took.map(|(ended, began)| ended.millis_since(began));
+    let took = took.filter(|took| *took >= 0);
+    let took = took.map(|took| format!("took {}", format::precise(took)));
+    let parts = [text("input").map(str::to_owned), output, state, took];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    Member {
+        name: text::line(text("name").unwrap_or(format::UNKNOWN), text::NAME_CHARS),
+        text: text::block(&parts.join("\n"), text::VALUE_CHARS),
+        under,
+    }
 }
 
 /// The members of a value as text; a value that is no object is one member without a name.
@@ -212,6 +253,7 @@ pub(crate) fn members(value: &Value) -> Vec<Member> {
         other => vec![Member {
             name: String::new(),
             text: text::value(other),
+            under: false,
         }],
     }
 }
@@ -223,6 +265,7 @@ pub(crate) fn object(map: &Map<String, Value>) -> Vec<Member> {
         .map(|(name, value)| Member {
             name: text::line(name, text::NAME_CHARS),
             text: text::value(value),
+            under: false,
         })
         .collect()
 }
@@ -247,26 +290,34 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_tools_say_for_what_they_were_and_how_they_stand() {
-        let told = calls(Some(&json!([
+    fn calls_of_tools_stand_beneath_what_they_are_for_and_say_how_they_stand() {
+        let list = json!([
             {"name":"Grep","todo":null,"planning":true,"state":"output-available","is_error":false},
             {"name":"Write","todo":"Scaffold","planning":false,"state":"error","is_error":true},
-            {"name":"Bash","todo":"Scaffold","planning":false,"state":"input-available"},
-            {"name":"Read","todo":"","input":"a.rs","output":"none","is_error":true},
-            {"name":7}
-        ])));
-        let told: Vec<(&str, &str)> = told
+            {"name":"Read","todo":"","input":"a.rs","output":"none","state":"error","is_error":true},
+            {"name":"Bash","todo":"Scaffold","state":"input-available","began_at":"2026-01-01T10:00:00Z"},
+            {"name":"Edit","todo":"Test","state":"output-available","is_error":false,
+                "began_at":"2026-01-01T10:00:00Z","ended_at":"2026-01-01T10:00:03.5Z"},
+            {"name":7,"began_at":"soon","ended_at":5}
+        ]);
+        let told = calls(Some(&list));
+        let told: Vec<(&str, &str, bool)> = told
             .iter()
-            .map(|call| (call.name.as_str(), call.text.as_str()))
+            .map(|call| (call.name.as_str(), call.text.as_str(), call.under))
             .collect();
         let expected = [
-            ("Grep", "(planning)"),
-            ("Write", "(Scaffold)\nfailed"),
-            ("Bash", "(Scaffold)\nunder way"),
-            ("Read", "a.rs\nfailed: none"),
-            ("—", ""),
+            ("(planning)", "1 call", false),
+            ("Grep", "", true),
+            ("Scaffold", "2 calls", false),
+            ("Write", "failed", true),
+            ("Bash", "under way", true),
+            ("Read", "a.rs\nfailed: none", false),
+            ("—", "", false),
+            ("Test", "1 call", false),
+            ("Edit", "took 3.5 s", true),
         ];
         assert_eq!(told, expected);
+        assert_eq!(call_count(Some(&list)), 6);
     }
 
     #[test]

@@ -145,6 +145,8 @@ pub struct BuiltIn {
     pub table: Option<&'static LazyLock<Table>>,
     /// Fields that every version of the file has had.
     pub always: &'static [&'static str],
+    /// Members that the fold shows beside the table's, and as what.
+    pub shown: &'static [(&'static str, &'static str)],
     /// What of its meaning no table holds, for people.
     pub beyond: &'static str,
 }
@@ -175,9 +177,14 @@ pub fn built_in(producer: &str, file_name: &str) -> BuiltIn {
         ("adw", _) => &["session_id"],
         _ => &["status", "phase", "phase_number"],
     };
+    let shown: &[(&str, &str)] = match (producer, file_name) {
+        ("adw", "adw_state.json") => &[("external_test_results", "tests")],
+        _ => &[],
+    };
     BuiltIn {
         table,
         always,
+        shown,
         beyond,
     }
 }

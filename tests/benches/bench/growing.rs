@@ -14,8 +14,8 @@ use harness::fixtures;
 use harness::system::{Agent, HOST, System};
 use harness::wait::{check, eventually};
 use harness::writer::Project;
-use protocol::FrameType;
-use serde_json::json;
+use protocol::{FrameType, Money};
+use serde_json::{Value, json};
 
 use crate::procfs;
 use crate::report::{Report, Spans};
@@ -28,6 +28,9 @@ const RATE: usize = 20_000_000;
 const BEAT: Duration = Duration::from_millis(5);
 /// Of this many beats the last ends with a result line.
 const BEATS_OF_A_RESULT: usize = 200;
+
+/// The model that the result lines name and no other line does, so that no estimate is taken for a result.
+const OF_RESULTS: &str = "claude-opus-4-5-20251101";
 
 const PROJECTS: usize = 500;
 
@@ -53,24 +56,24 @@ async fn followed(report: &mut Report) {
         std::thread::spawn(move || append(&path, &written))
     };
     let (began, ticks) = (Instant::now(), procfs::cpu_ticks(pid));
-    let (mut resident, mut spans, mut shown) = (0, Spans::new(), 0);
-    let mut waiting = Vec::new();
+    let (mut resident, mut spans) = (0, Spans::new());
+    let mut waiting: Vec<(Instant, Money)> = Vec::new();
     while !writer.is_finished() || !waiting.is_empty() {
         waiting.extend(results.try_iter());
-        let costs = {
+        // What was told when, of the result lines alone: an estimate is of another model.
+        let told = {
             let seen = client.seen();
             let updates = seen.of(FrameType::BuildUpdate);
-            updates
-                .filter(|frame| frame.data.get("cost_usd").is_some_and(|usd| !usd.is_null()))
-                .count()
+            let frames = updates.chain(seen.of(FrameType::Build));
+            frames.filter_map(|frame| by_results(&frame.data)).max()
         };
-        for _ in shown..costs {
-            if !waiting.is_empty() {
-                let at: Instant = waiting.remove(0);
+        waiting.retain(|(at, expected)| {
+            let is_shown = told.is_some_and(|told| told >= *expected);
+            if is_shown {
                 spans.add(at.elapsed());
             }
-        }
-        shown = costs;
+            !is_shown
+        });
         resident = resident.max(procfs::resident_kib(pid));
         assert!(
             began.elapsed() < Duration::from_secs(120),
@@ -108,12 +111,23 @@ async fn followed(report: &mut Report) {
     );
 }
 
+/// What the results of a build's agents add up to, by the model that only results name.
+fn by_results(build: &Value) -> Option<Money> {
+    let agents = build.get("agents")?.as_array()?;
+    let told = agents
+        .iter()
+        .filter_map(|agent| agent["models"][OF_RESULTS]["cost_usd"].as_str());
+    let told = told.filter_map(|usd| usd.parse::<Money>().ok());
+    told.reduce(Money::plus)
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "a thread of its own, as the producer is a process of its own"
 )]
-/// Appends at the rate; tells the moment of each result line. How long it took.
-fn append(path: &Path, written: &mpsc::SyncSender<Instant>) -> Duration {
+/// Appends at the rate; tells the moment of each result line and what all results
+/// up to it add up to. How long it took.
+fn append(path: &Path, written: &mpsc::SyncSender<(Instant, Money)>) -> Duration {
     let began = Instant::now();
     let mut file = OpenOptions::new()
         .append(true)
@@ -121,6 +135,7 @@ fn append(path: &Path, written: &mpsc::SyncSender<Instant>) -> Duration {
         .expect("the output");
     let (mut bytes, mut number, mut session) = (0, 0_u64, 0_u32);
     let mut beat = 0;
+    let mut spent = Money::ZERO;
     while bytes < TOTAL {
         beat += 1;
         let goal = (RATE / 1_000 * usize::try_from(BEAT.as_millis()).unwrap_or(1)) * beat;
@@ -131,14 +146,14 @@ fn append(path: &Path, written: &mpsc::SyncSender<Instant>) -> Duration {
         }
         let ends = beat % BEATS_OF_A_RESULT == 0;
         if ends {
-            result(&mut piece, session);
+            spent = spent.plus(result(&mut piece, session));
             session += 1;
             first(&mut piece, session);
         }
         file.write_all(piece.as_bytes()).expect("a write");
         bytes += piece.len();
         if ends {
-            let _ = written.send(Instant::now());
+            let _ = written.send((Instant::now(), spent));
         }
         let due = BEAT * u32::try_from(beat).unwrap_or(u32::MAX);
         std::thread::sleep(due.saturating_sub(began.elapsed()));
@@ -178,14 +193,16 @@ fn first(piece: &mut String, session: u32) {
     piece.push('\n');
 }
 
-fn result(piece: &mut String, session: u32) {
+/// What it says that the session cost.
+fn result(piece: &mut String, session: u32) -> Money {
     let usd = format!("0.{:04}", 1_000 + session);
     let usage = json!({"input_tokens":12,"cache_creation_input_tokens":9_080,"cache_read_input_tokens":58_582,"output_tokens":1_832});
     let line = format!(
-        r#"{{"type":"result","subtype":"success","is_error":false,"session_id":"session-{session}","total_cost_usd":{usd},"usage":{usage},"modelUsage":{{"claude-sonnet-4-5-20250929":{{"inputTokens":12,"outputTokens":1832,"cacheReadInputTokens":58582,"cacheCreationInputTokens":9080,"costUSD":{usd}}}}}}}"#
+        r#"{{"type":"result","subtype":"success","is_error":false,"session_id":"session-{session}","total_cost_usd":{usd},"usage":{usage},"modelUsage":{{"{OF_RESULTS}":{{"inputTokens":12,"outputTokens":1832,"cacheReadInputTokens":58582,"cacheCreationInputTokens":9080,"costUSD":{usd}}}}}}}"#
     );
     piece.push_str(&line);
     piece.push('\n');
+    usd.parse().expect("an amount")
 }
 
 /// Each with Context Foundry's phase file and four files of a workflow.

@@ -8,9 +8,10 @@ use harness::adw::{Tree, Workflow, planned};
 use harness::browser::{available, with_browser};
 use harness::system::{HOST, System};
 use harness::wait::{check, eventually};
-use protocol::{Build, BuildState};
+use protocol::{Build, BuildState, ProjectToken, subject};
 use serde_json::{Value, json};
 
+use crate::ingest::post;
 use crate::log_lines::execution_log;
 use crate::pages::open;
 
@@ -92,6 +93,53 @@ async fn structured_logs_tell_phases_costs_and_failures_of_the_same_build() {
     assert_eq!(failed.run, 1);
     for event in system.database.events().await.unwrap() {
         assert!(!format!("{event:?}").contains("secret words"), "{event:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_task_logs_and_structured_logs_tell_is_in_the_costs_by_build_and_phase() {
+    let system = System::start().await;
+    let project = system.watch.join("shop");
+    let workflow = Workflow::begin(&project, "3af4a34d");
+    workflow.state(Tree::Main, &planned("83", "feature-issue-83"));
+    let id = workflow.build_id(HOST, 1);
+    system.build_by_id(&id, |_| true).await;
+    append(
+        &project,
+        &json!({"event_id": "evt_1", "event_type": "phase", "adw_id": "3af4a34d", "phase_name": "Plan",
+            "phase_number": 1, "phase_status": "completed", "cost_usd": 0.1}),
+    );
+    let told = |usd: &str| {
+        let usd = usd.parse().ok();
+        move |build: &Build| build.cost_usd == usd && build.cost_estimated == Some(false)
+    };
+    system.build_by_id(&id, told("0.1")).await;
+    let log = json!({"adw_id": "alone", "issue_number": 84, "phase_name": "Test", "phase_number": 5,
+        "phase_status": "completed", "log_message": "secret words", "cost_usd": 0.2});
+    for _ in 0..2 {
+        let (status, answer) = post(&system, "/api/v1/observability/task-logs", &log).await;
+        assert!((200..300).contains(&status), "{answer}");
+    }
+    let alone = subject::build_id(HOST, ProjectToken::of_id("adw", "alone"), 1);
+    system.build_by_id(&alone, told("0.2")).await;
+    for (by, keys) in [
+        ("build", [id.as_str(), &alone]),
+        ("phase", ["Plan", "Test"]),
+    ] {
+        eventually(by, async || {
+            let costs = system.api().get(&format!("/api/v1/costs?by={by}")).await?;
+            let text = costs.body;
+            let row = |(key, usd): (&str, &str)| {
+                text.contains(&format!(
+                    "\"key\":\"{key}\",\"cost_usd\":{usd},\"estimated_usd\":0,"
+                ))
+            };
+            let [first, second] = keys;
+            let total = text.contains("\"key\":null,\"cost_usd\":0.3,\"estimated_usd\":0,");
+            let is_there = row((first, "0.1")) && row((second, "0.2")) && total;
+            check(is_there, || text.clone())
+        })
+        .await;
     }
 }
 

@@ -8,7 +8,7 @@ use protocol::{BuildState, ProjectToken, subject};
 use serde_json::{Value, json};
 use std::path::Path;
 
-async fn post(system: &System, path: &str, body: &Value) -> (u16, Value) {
+pub(crate) async fn post(system: &System, path: &str, body: &Value) -> (u16, Value) {
     let request = system
         .api()
         .request(reqwest::Method::POST, path)

@@ -128,9 +128,13 @@ async fn tool_inputs_and_outputs_are_shown_masked_where_that_is_allowed() {
     };
     let build = system.build_by_id(&id, called).await;
     let masked = SECRET.replace("hunter2", "[masked]");
-    let call = json!({"name":"Bash","todo":"Write the code","input":format!("command: {masked}"),
-        "output":masked,"is_error":true});
-    assert_eq!(build.calls, Some(json!([call])));
+    let mut call = build.calls.as_ref().unwrap()[0].clone();
+    for time in ["began_at", "ended_at"] {
+        call.as_object_mut().unwrap().remove(time);
+    }
+    let expected = json!({"name":"Bash","todo":"Write the code","state":"error","is_error":true,
+        "input":format!("command: {masked}"),"output":masked});
+    assert_eq!(call, expected);
     for event in system.database.events().await.unwrap() {
         assert!(!format!("{event:?}").contains("hunter2"), "{event:?}");
     }
@@ -146,6 +150,61 @@ async fn tool_inputs_and_outputs_are_shown_masked_where_that_is_allowed() {
             .await;
         page.until_text("[data-f=calls]", |text| text.contains("Read"))
             .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_of_tools_are_told_with_their_to_do_and_times_and_no_text_leaves_unless_allowed() {
+    let system = System::start().await;
+    let workflow = Workflow::begin(&system.watch.join("shop"), "3af4a34d");
+    workflow.state(Tree::Main, &planned("83", "feature-issue-83"));
+    let mut claude = Claude::start(&output_of(&workflow.dir(Tree::Main), "builder"), "s1");
+    claude.todos("t0", &[("Write the code", "in_progress")]);
+    let id = workflow.build_id(HOST, 1);
+    system.build_by_id(&id, |build| build.todos.is_some()).await;
+    claude.call("t1", "Bash");
+    let newest = |build: &protocol::Build| build.calls.as_ref().map(|calls| calls[0].clone());
+    let is = |state: &'static str| {
+        move |build: &protocol::Build| newest(build).is_some_and(|call| call["state"] == state)
+    };
+    let call = newest(&system.build_by_id(&id, is("input-available")).await).unwrap();
+    assert!(
+        call["began_at"].is_string() && call["ended_at"].is_null(),
+        "{call}"
+    );
+    claude.output("t1", true);
+    let call = newest(&system.build_by_id(&id, is("error")).await).unwrap();
+    assert_eq!(
+        (&call["name"], &call["todo"]),
+        (&json!("Bash"), &json!("Write the code"))
+    );
+    assert!(call["ended_at"].is_string(), "{call}");
+    assert_eq!(
+        (&call["input"], &call["output"]),
+        (&Value::Null, &Value::Null)
+    );
+    for event in system.database.events().await.unwrap() {
+        let text = format!("{event:?}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("psql"),
+            "{text}"
+        );
+    }
+    if !available() {
+        return;
+    }
+    with_browser(&system.aggregators[0].base(), async |page| {
+        open(page, &format!("/builds/{id}")).await;
+        claude.call("t2", "Read");
+        page.until_text("[data-f=calls] > :first-child", |text| {
+            text.contains("Write the code") && text.contains("2 calls")
+        })
+        .await;
+        page.until_text("[data-f=calls] > .under:last-child", |text| {
+            text.contains("Read") && text.contains("under way")
+        })
+        .await;
     })
     .await;
 }
@@ -215,7 +274,12 @@ async fn hook_events_are_figures_of_their_workflows_builds_and_texts_only_where_
             "Write the code"
         );
         assert_eq!(builds[1].todos, None);
-        assert_eq!(builds[0].calls.is_some(), shown, "{texts}");
+        let call = &builds[0].calls.as_ref().unwrap()[0];
+        assert_eq!(
+            (&call["name"], &call["todo"]),
+            (&json!("Bash"), &json!("Write the code"))
+        );
+        assert_eq!(call["input"].is_string(), shown, "{texts}");
         for event in system.database.events().await.unwrap() {
             assert!(!format!("{event:?}").contains("hunter2"), "{event:?}");
         }

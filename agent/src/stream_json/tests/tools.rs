@@ -118,3 +118,63 @@ fn a_list_beyond_the_limit_says_what_is_left_out() {
     assert_eq!(digest["todos"].as_array().unwrap().len(), 100);
     assert_eq!(digest["todos_left_out"], 30);
 }
+
+#[test]
+fn calls_are_told_with_their_point_and_how_they_stand_and_without_any_text() {
+    let todos = json!([{"content":"write","status":"in_progress","activeForm":"writing"}]);
+    let mut feed = Feed::lines(&[
+        init("s1"),
+        uses("s1", "t0", "Read"),
+        todo_list("s1", "l1", &todos),
+        answer("s1", "l1", false),
+        uses("s1", "t1", "Bash"),
+        uses("s1", "t1", "Bash"),
+        answer("s1", "t1", true),
+    ]);
+    // Lines that were written while somebody looked.
+    feed.0.sums.at(Some(Timestamp::from_millis(1_000)));
+    feed.add(&[uses("s1", "t2", "Edit")]);
+    feed.0.sums.at(Some(Timestamp::from_millis(2_500)));
+    feed.add(&[answer("s1", "t2", false), answer("s1", "t2", false)]);
+    let digest = feed.digest();
+    let expected = json!([
+        {"name":"Read","state":"input-available","is_error":false},
+        {"name":"Bash","todo":"write","state":"error","is_error":true},
+        {"name":"Edit","todo":"write","state":"output-available","is_error":false,
+            "began_at":"1970-01-01T00:00:01.000Z","ended_at":"1970-01-01T00:00:02.500Z"}
+    ]);
+    assert_eq!(digest["calls"], expected);
+    assert!(!digest.to_string().contains("secret"));
+}
+
+#[test]
+fn the_newest_calls_are_told_and_no_more_than_a_few_kilobytes_of_them() {
+    let todos = json!([{"content":"x".repeat(5_000),"status":"in_progress"}]);
+    let mut feed = Feed::lines(&[init("s1"), todo_list("s1", "l1", &todos)]);
+    for n in 0..500 {
+        feed.add(&[uses("s1", &format!("t{n}"), &"Long".repeat(1_000))]);
+    }
+    let digest = feed.digest();
+    assert_eq!(digest["calls"].as_array().unwrap().len(), 40);
+    let bytes = digest.to_string().len();
+    assert!(bytes < 32 * 1024, "{bytes}");
+}
+
+#[test]
+fn texts_that_were_kept_are_forgotten_when_they_may_not_leave_any_more() {
+    let allowed = |texts| Options {
+        texts,
+        ..Options::default()
+    };
+    let mut feed = Feed::default();
+    feed.0.sums.allow(allowed(true));
+    feed.add(&[
+        init("s1"),
+        uses("s1", "t1", "Bash"),
+        answer("s1", "t1", false),
+    ]);
+    assert_eq!(feed.digest()["calls"][0]["output"], "secret output");
+    feed.0.sums.allow(allowed(false));
+    assert!(!feed.digest().to_string().contains("secret"));
+    assert_eq!(feed.digest()["calls"][0]["name"], "Bash");
+}

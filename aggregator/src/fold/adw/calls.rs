@@ -6,15 +6,10 @@
 use protocol::{BuildState, Event, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{PHASES, fields, judge, words};
+use super::{PHASES, fields, judge, task_logs, words};
 use crate::fold::phases;
 use crate::fold::run::{EndedBy, Run};
 use crate::fold::value::{cut, name, names, sentence};
-
-/// Where `fields` keeps the newest task log of each phase.
-pub(super) const LOGS: &str = "task_logs";
-/// Phases whose task logs are kept: six times as many as there are.
-const MAX_LOGS: usize = 64;
 
 /// What the orchestrator calls the phase after the last one.
 const END: &str = "Completed";
@@ -40,6 +35,12 @@ fn status(document: &Map<String, Value>) -> Option<String> {
 /// Takes over a call. Any other than these is a sign of life.
 pub(super) fn content(run: &mut Run, event: &Event, document: &Map<String, Value>, at: Timestamp) {
     fields::merge_told(run, document);
+    if event.file == "http/task-logs"
+        && let Some(phase) = phase(document)
+    {
+        // What it cost counts however late it is told.
+        task_logs::keep(run, &phase, event, document);
+    }
     if run.build.has_ended() {
         return;
     }
@@ -65,9 +66,6 @@ pub(super) fn content(run: &mut Run, event: &Event, document: &Map<String, Value
         run.adw.phases_at = Some(at);
         if state == BuildState::Running {
             run.adw.phase_began_at = Some(at);
-        }
-        if event.file == "http/task-logs" {
-            keep_log(run, phase, document);
         }
     }
     if let Some(number) = name(document, "phase_number").filter(|_| phase.is_some()) {
@@ -118,24 +116,4 @@ pub(super) fn enter(run: &mut Run, phase: &str, state: BuildState, word: &str) {
     });
     run.told = Some(completed.len());
     run.build.fields.insert(PHASES.to_owned(), list);
-}
-
-/// Keeps figures of the phase; what its tools were given and gave is not ours to show.
-fn keep_log(run: &mut Run, phase: &str, document: &Map<String, Value>) {
-    let logs = run.build.fields.entry(LOGS).or_insert_with(|| json!({}));
-    let Value::Object(logs) = logs else { return };
-    if logs.len() >= MAX_LOGS && !logs.contains_key(phase) {
-        return;
-    }
-    let kept = [
-        "phase_number",
-        "phase_status",
-        "duration_seconds",
-        "tokens_used",
-        "cost_usd",
-    ];
-    let log = kept
-        .into_iter()
-        .filter_map(|key| Some((key.to_owned(), document.get(key)?.clone())));
-    logs.insert(phase.to_owned(), Value::Object(log.collect()));
 }

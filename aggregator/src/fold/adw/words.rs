@@ -4,10 +4,18 @@
 use protocol::BuildState;
 use protocol::mapping::ADW_STATE;
 
+use crate::fold::phases;
+
 /// Every phase of a whole workflow, in order.
 pub(super) const PHASES: [&str; 10] = [
     "Plan", "Validate", "Build", "Lint", "Test", "Review", "Document", "Ship", "Cleanup", "Verify",
 ];
+
+/// A phase as this list spells it, any other as it is.
+pub(super) fn spelled(phase: &str) -> String {
+    let known = PHASES.iter().find(|known| phases::same(known, phase));
+    (*known.unwrap_or(&phase)).to_owned()
+}
 
 /// Scripts by what their names begin with, and the phase that each is.
 const SCRIPTS: [(&str, &str); 11] = [

@@ -250,15 +250,31 @@ fn a_transcript_counts_beside_its_build_and_never_over_a_result() {
 }
 
 #[test]
-fn calls_are_shown_with_their_texts_where_they_are_told() {
+fn calls_are_shown_as_far_as_they_are_told() {
     let mut document = digest(&[running("s1", "m")]);
     let quiet = adw(&[(PLANNER, document.clone())]);
     assert_eq!(quiet.build().calls, None);
     document["calls"] = json!([
-        {"name":"Bash","todo":null,"input":"command: ls","output":5,"is_error":"yes"}, "nonsense"
+        {"name":"Bash","todo":"Build","state":"output-available","is_error":false,
+            "began_at":"2025-12-10T10:00:00Z","ended_at":"soon"},
+        {"name":"Bash","todo":null,"input":"command: ls","output":5,"is_error":"yes","state":"odd"}, "nonsense"
     ]);
-    let play = adw(&[(PLANNER, document)]);
-    let call =
-        json!({"name":"Bash","todo":null,"input":"command: ls","output":null,"is_error":null});
-    assert_eq!(play.build().calls, Some(json!([call])));
+    let mut play = adw(&[(PLANNER, document.clone())]);
+    let calls = json!([
+        {"name":"Bash","todo":"Build","state":"output-available","input":null,"output":null,
+            "is_error":false,"began_at":"2025-12-10T10:00:00.000Z","ended_at":null},
+        {"name":"Bash","todo":null,"state":null,"input":"command: ls","output":null,
+            "is_error":null,"began_at":null,"ended_at":null}
+    ]);
+    assert_eq!(play.build().calls, Some(calls));
+    document["calls"] = json!([{"name":"Read"}]);
+    for (file, document) in [
+        (BUILDER, document),
+        (PLANNER, digest(&[running("s1", "m")])),
+    ] {
+        let event = play.content(file, &document);
+        play.fold(event);
+    }
+    let newest = &play.build().calls.as_ref().unwrap()[0];
+    assert_eq!(newest["name"], "Read", "of the file that told some last");
 }
