@@ -1,4 +1,4 @@
-//! What `/metrics` shows, in Prometheus' text format. One registry per running
+//! What `/metrics` shows, in the OpenMetrics format. One registry per running
 //! aggregator and no globals, so that two of them in one test do not mix.
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -186,7 +186,7 @@ impl Metrics {
         }
     }
 
-    /// The text that `/metrics` answers.
+    /// All of them as OpenMetrics text.
     ///
     /// # Errors
     /// When a metric cannot be written as text, which none of ours should.

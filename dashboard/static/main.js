@@ -24,6 +24,7 @@ const SCREEN_FRAME_MS = 16;
 const HIDDEN_DRAW_MS = 200;
 /** Rows leave the list a day after their end; no need to look more often. */
 const EXPIRE_EVERY_MS = 60_000;
+const ENDS = new Set(["completed", "failed", "cancelled"]);
 
 const root = document.documentElement;
 const live = document.body.dataset.view === "live";
@@ -39,13 +40,20 @@ const log = new BuildLog({ send: (message) => connection.send(message), isLive: 
 const selection = live ? new Selection(store, list, log, (build) => titled(build)) : null;
 
 const connection = new Connection({ since: () => store.seq, onFrame: received, onState: stateChanged });
-const fallback = new Fallback({ onData: readByHttp, onState: (state) => status.fallback(state) });
+const fallback = new Fallback({
+  shown: mayChange,
+  onStale: (stale) => status.stale(stale),
+  onData: readByHttp,
+  onState: (state) => status.fallback(state),
+});
 const status = new Status(connection);
 
 let pending = { all: false, builds: new Map(), hosts: false, fresh: false };
 let scheduled = false;
 let drawnAt = 0;
 let drawnTimes = 0;
+/** Reading over HTTP left out some builds, of which open ones may be. */
+let unread = false;
 
 function received(frame) {
   const sent = parse(frame.timestamp);
@@ -139,7 +147,7 @@ function drawFigures() {
     setHidden(el, false);
   }
   drawEmpty(all.length);
-  setHidden(document.getElementById("truncated"), !store.truncated);
+  setHidden(document.getElementById("truncated"), !store.truncated && !unread);
 }
 
 function drawEmpty(builds) {
@@ -161,15 +169,27 @@ function drawTitle() {
 }
 
 function stateChanged(state) {
-  status.draw();
+  // A server whose values are old says so with its first frames.
+  if (state === "live") {
+    status.stale(null);
+    unread = false;
+  } else status.draw();
   if (state === "live") log.subscribe();
   if (state === "live") fallback.stop();
   else if (connection.tries > 0) fallback.start();
 }
 
-function readByHttp(data) {
+function readByHttp(data, now) {
+  unread = data.more;
   note(store.merge(data), false);
-  status.heard(serverNow());
+  status.heard(now);
+}
+
+/** The builds on show that have not ended, the chosen one first whatever it is. */
+function mayChange() {
+  const rows = [...document.querySelectorAll("li[data-build]")].filter((li) => !ENDS.has(li.dataset.state));
+  const ids = rows.map((li) => li.dataset.build);
+  return selection?.id ? [selection.id, ...ids.filter((id) => id !== selection.id)] : ids;
 }
 
 function filtered(text) {

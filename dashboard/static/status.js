@@ -22,9 +22,9 @@ export class Status {
     }
   }
 
-  /** All values were right at `now` (server time). */
+  /** All values are those that the server had at `now` (server time); a stale server's were right before. */
   heard(now) {
-    this.#asOf = now;
+    if (!this.#stale) this.#asOf = now;
   }
 
   fallback(state) {
@@ -40,23 +40,23 @@ export class Status {
 
   draw() {
     const { state } = this.#connection;
+    const live = state === "live";
+    const stale = this.#stale !== null;
     setAttr(root, "data-connection", state);
-    const stale = state === "live" && this.#stale;
     setAttr(root, "data-fallback", this.#fallback);
     setAttr(root, "data-stale", stale ? "yes" : null);
     const text = this.#el.querySelector("[data-f=connection]");
-    setText(text, stale ? "stale" : this.#word(state));
+    setText(text, live && stale ? "stale" : this.#word(state));
     setHidden(this.#el.querySelector("[data-action=retry]"), state !== "reconnecting");
     setHidden(this.#banner, state !== "lost" && !stale);
-    setHidden(this.#banner.querySelector("[data-action=retry]"), Boolean(stale));
-    if (stale) setText(this.#banner.querySelector("[data-f=banner]"), this.#staleSentence(stale));
-    if (state === "lost") setText(this.#banner.querySelector("[data-f=banner]"), this.#sentence());
-    const title = state === "live" ? "Changes arrive as they happen" : `Values as of ${clockSeconds(this.#asOf)}`;
-    setAttr(this.#el, "title", title);
+    setHidden(this.#banner.querySelector("[data-action=retry]"), state !== "lost");
+    if (!this.#banner.hidden) setText(this.#banner.querySelector("[data-f=banner]"), this.#sentence(state));
+    setAttr(this.#el, "title", live && !stale ? "Changes arrive as they happen" : `Values as of ${this.#asOfText()}`);
   }
 
-  #staleSentence({ reason, last_seen_at: lastSeen }) {
-    return `Stale: ${reason}. Everything here was last seen at ${clockSeconds(Date.parse(lastSeen))}; news comes by itself when it is back.`;
+  /** Until when the values are known to have been right. */
+  #asOfText() {
+    return clockSeconds(this.#stale ? Date.parse(this.#stale.last_seen_at) : this.#asOf);
   }
 
   #seconds() {
@@ -70,11 +70,14 @@ export class Status {
     return seconds > 0 ? `reconnecting in ${seconds} s` : "reconnecting";
   }
 
-  #sentence() {
+  #sentence(state) {
+    const asOf = this.#asOfText();
+    const stale = this.#stale && `Stale: ${this.#stale.reason}. Everything here was last seen at ${asOf}`;
+    if (state !== "lost") return `${stale}; news comes by itself when it is back.`;
     const seconds = this.#seconds();
-    const asOf = clockSeconds(this.#asOf);
     const next = seconds > 0 ? `Next try in ${seconds} s.` : "Trying now.";
-    if (this.#fallback === "ok") return `No live connection: read every 5 s instead, as of ${asOf}. ${next}`;
-    return `Connection lost: everything here is as of ${asOf}. ${next}`;
+    if (this.#fallback !== "ok") return `Connection lost: everything here is as of ${asOf}. ${next}`;
+    if (stale) return `${stale}, read every 5 s without a live connection. ${next}`;
+    return `No live connection: read every 5 s instead, as of ${asOf}. ${next}`;
   }
 }

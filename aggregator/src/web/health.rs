@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::page::Readiness;
 use tokio::sync::watch;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::App;
 use super::error::ApiError;
+use super::exposition;
 use crate::alerts::{About, Alerts};
 use crate::live::{Hub, LEADER_SILENT, Servers};
 use crate::nats::Nats;
@@ -133,13 +134,26 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
 }
 
 /// Figures for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "operation", responses((status = 200, description = "OpenMetrics text", body = String)))]
-pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
+#[utoipa::path(
+    get, path = "/metrics", tag = "operation",
+    responses((
+        status = 200, description = "Prometheus text; OpenMetrics where `Accept` names it no later than text",
+        content((String = "text/plain"), (String = "application/openmetrics-text")),
+    )),
+)]
+pub(super) async fn metrics(
+    State(app): State<App>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     app.hub.refresh_metrics();
     let text = app.metrics.encode().map_err(|error| {
         tracing::error!(%error, "failed to write the metrics");
         ApiError::internal()
     })?;
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let (kind, text) = if exposition::wants_open(&headers) {
+        (exposition::OPEN, text)
+    } else {
+        (exposition::PLAIN, exposition::plain(&text))
+    };
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

@@ -4,6 +4,7 @@
 mod api;
 mod costs;
 mod error;
+mod exposition;
 mod guard;
 mod health;
 mod healthcheck;

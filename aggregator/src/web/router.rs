@@ -37,7 +37,9 @@ pub(crate) fn router(app: App, taking: Router) -> Router {
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .with_state(app.clone());
     let nothing = || async { ApiError::route_not_found().into_response() };
-    let pages = dashboard::router(Pages::new(app.clone())).layer(from_fn(guard::timeout));
+    let pages = dashboard::router(Pages::new(app.clone()))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(from_fn(guard::timeout));
     Router::new()
         .nest("/api/v1", api)
         .route("/api", axum::routing::any(nothing))

@@ -134,15 +134,73 @@ async fn bad_requests_are_told_what_is_wrong() {
             "{path}"
         );
     }
-    let request = Request::builder()
-        .method(Method::DELETE)
-        .uri("/api/v1/builds")
-        .header("host", "localhost");
-    let answer = ask(&app, request.body(Body::empty()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_so_on_every_route() {
+    let app = app().await;
+    for path in [
+        "/api/v1/builds",
+        "/healthz",
+        "/metrics",
+        "/",
+        "/builds/x-1",
+        "/history",
+        "/costs",
+        "/hosts",
+        "/hosts/x",
+        "/system",
+        "/clock",
+        "/assets/0/main.js",
+    ] {
+        for method in [Method::POST, Method::DELETE] {
+            let request = Request::builder()
+                .method(&method)
+                .uri(path)
+                .header("host", "localhost");
+            let answer = ask(&app, request.body(Body::empty()).unwrap()).await;
+            assert_eq!(answer.status.as_u16(), 405, "{method} {path}");
+            assert_eq!(answer.code(), "method_not_allowed", "{method} {path}");
+            assert_eq!(answer.headers["allow"], "GET,HEAD", "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_text_and_open_metrics_for_those_who_ask() {
+    let app = app().await;
+    let text = get(&app, "/metrics").await;
     assert_eq!(
-        (answer.status.as_u16(), answer.code().as_str()),
-        (405, "method_not_allowed")
+        text.headers["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
     );
+    assert!(
+        text.text.contains(
+            "# TYPE phaseline_live_changes_total counter\nphaseline_live_changes_total 0\n"
+        ),
+        "{}",
+        text.text
+    );
+    assert!(!text.text.contains("# EOF"), "{}", text.text);
+    let request = Request::builder()
+        .uri("/metrics")
+        .header("host", "localhost")
+        .header(
+            "accept",
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3",
+        );
+    let open = ask(&app, request.body(Body::empty()).unwrap()).await;
+    assert_eq!(
+        open.headers["content-type"],
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    assert!(
+        open.text
+            .contains("# TYPE phaseline_live_changes counter\nphaseline_live_changes_total 0\n"),
+        "{}",
+        open.text
+    );
+    assert!(open.text.ends_with("# EOF\n"), "{}", open.text);
 }
 
 #[tokio::test]

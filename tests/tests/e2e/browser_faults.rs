@@ -3,33 +3,13 @@
 
 use std::time::Duration;
 
-use harness::browser::{Page, available, with_browser};
+use harness::browser::{available, with_browser};
 use harness::fixtures;
 use harness::proxy::{Network, Proxy};
 use harness::system::{HOST, System};
-use harness::writer::Project;
 use serde_json::json;
 
-use crate::pages::{field, open, until_live, until_number, until_state};
-
-/// A system with one build, and that build's id.
-async fn with_one_build() -> (System, Project, String) {
-    let system = System::start().await;
-    let project = system.project("shop");
-    project.phase(&fixtures::phase("shop", "Scout", "1/7", "researching"));
-    let id = system.build(&project, 1, |_| true).await.id;
-    (system, project, id)
-}
-
-/// Writes a phase and waits until the API has it, whatever the page knows.
-async fn change(system: &System, project: &Project, number: &str) {
-    project.phase(&fixtures::phase("shop", "Builder", number, "building"));
-    system
-        .build(project, 1, |build| {
-            build.phase_number.as_deref() == Some(number)
-        })
-        .await;
-}
+use crate::pages::{change, field, open, until_live, until_number, until_state, with_one_build};
 
 /// Ten seconds without a network, whose old connection then comes back or not.
 async fn offline_for_ten_seconds(network: Network) {
@@ -112,6 +92,43 @@ async fn a_frozen_tab_is_right_again_when_it_wakes() {
 }
 
 #[tokio::test]
+async fn a_dead_connection_is_noticed_by_the_page_itself_and_it_is_right_again() {
+    if !available() {
+        return;
+    }
+    let (system, project, id) = with_one_build().await;
+    let cable = Proxy::start(&system.aggregators[0].base().replace("http://", "")).await;
+    with_browser(&format!("http://{}", cable.address()), async |page| {
+        open(page, "/").await;
+        until_number(page, &id, "1/7").await;
+        // Nobody closes anything and the browser thinks that it is online: only heartbeats are missing.
+        cable.set(Network::NoAnswers);
+        change(&system, &project, "2/7").await;
+        page.until_text("#connection [data-f=connection]", |text| {
+            text.starts_with("reconnecting")
+        })
+        .await;
+        assert_eq!(page.text(&field(&id, "number")).await, "1/7");
+        cable.set(Network::Up);
+        until_live(page).await;
+        until_number(page, &id, "2/7").await;
+        assert_eq!(page.count("li[data-build]").await, 1, "nothing doubled");
+        change(&system, &project, "3/7").await;
+        until_number(page, &id, "3/7").await;
+    })
+    .await;
+}
+
+/// Keeps what the element says from now on in `window.said[name]`.
+const RECORD: &str = "
+    const [name, selector] = arguments;
+    const element = document.querySelector(selector);
+    window.said ??= {};
+    const said = (window.said[name] = [element.textContent]);
+    new MutationObserver(() => said.push(element.textContent))
+      .observe(element, { childList: true, characterData: true, subtree: true });";
+
+#[tokio::test]
 async fn a_cut_connection_is_said_to_be_reconnecting_then_lost_and_retry_brings_it_back() {
     if !available() {
         return;
@@ -126,15 +143,25 @@ async fn a_cut_connection_is_said_to_be_reconnecting_then_lost_and_retry_brings_
                 .await,
             true
         );
+        let filter = "return getComputedStyle(document.querySelector('main')).filter";
+        assert_eq!(page.js(filter).await, "none");
+        for (name, selector) in [
+            ("word", "#connection [data-f=connection]"),
+            ("banner", "#banner [data-f=banner]"),
+        ] {
+            page.js_with(RECORD, vec![json!(name), json!(selector)])
+                .await;
+        }
         cable.set(Network::Cut);
         page.until(
             "it says so",
             "document.documentElement.dataset.connection === 'reconnecting'",
         )
         .await;
-        page.until_text("#connection [data-f=connection]", |text| {
-            text.contains("reconnecting")
-        })
+        page.until(
+            "and when it tries again",
+            "window.said.word.some((text) => /^reconnecting in [1-9][0-9]* s$/.test(text))",
+        )
         .await;
         change(&system, &project, "2/7").await;
         page.until(
@@ -151,11 +178,21 @@ async fn a_cut_connection_is_said_to_be_reconnecting_then_lost_and_retry_brings_
         );
         // The old values stay, greyed.
         until_number(page, &id, "1/7").await;
+        let grey = page.js(filter).await;
+        assert!(grey.as_str().unwrap().contains("grayscale"), "{grey}");
+        let left =
+            "window.said.banner.map((text) => Number(/Next try in ([0-9]+) s/.exec(text)?.[1]))";
+        page.until(
+            "the seconds count down",
+            &format!("{left}.some((n, i, all) => i > 0 && n === all[i - 1] - 1)"),
+        )
+        .await;
         cable.set(Network::Up);
         page.js("document.querySelector('#banner [data-action=retry]').click()")
             .await;
         until_live(page).await;
         until_number(page, &id, "2/7").await;
+        assert_eq!(page.js(filter).await, "none");
         assert_eq!(
             page.js("return document.getElementById('banner').hidden")
                 .await,
@@ -188,84 +225,43 @@ async fn a_restarted_aggregator_is_found_again_without_a_hand() {
     .await;
 }
 
-/// Runs before the page's own scripts: no WebSocket to be had, and requests counted.
-const WITHOUT_WEBSOCKET: &str = "
-    window.WebSocket = class {
-      static CONNECTING = 0; static OPEN = 1; static CLOSING = 2; static CLOSED = 3;
-      readyState = 3;
-      constructor() { setTimeout(() => this.onclose?.({ code: 1006 }), 0); }
-      send() {}
-      close() {}
-    };
-    window.underWay = 0; window.most = 0; window.requests = 0;
-    const real = window.fetch;
-    window.fetch = async (...all) => {
-      if (!String(all[0]).includes('/api/v1/')) return real(...all);
-      window.requests += 1;
-      window.most = Math.max(window.most, ++window.underWay);
-      try { return await real(...all); } finally { window.underWay -= 1; }
-    };";
+/// What the page's own module gives: for each of these tries the shortest, the
+/// middle and the longest wait, and many waits of one try, milliseconds.
+const WAITS: &str = "
+    const address = document.querySelector('link[rel=modulepreload][href$=\"/backoff.js\"]').href;
+    return import(address).then(({ delay }) => ({
+      waits: [1, 2, 3, 4, 5, 6, 7, 20, 1e6].map((tries) => [0, 0.5, 1].map((random) => delay(tries, random))),
+      many: Array.from({ length: 200 }, () => delay(4)),
+    }));";
 
 #[tokio::test]
-async fn without_a_websocket_the_page_reads_by_http_one_request_at_a_time() {
+async fn tries_are_one_second_apart_then_up_to_thirty_spread_and_never_given_up() {
     if !available() {
         return;
     }
-    let (system, project, id) = with_one_build().await;
-    with_browser(&system.aggregators[0].base(), async |page: &Page| {
-        page.cdp(
-            "Page.addScriptToEvaluateOnNewDocument",
-            json!({"source": WITHOUT_WEBSOCKET}),
-        )
-        .await;
-        page.goto("/").await;
-        page.until(
-            "it reads by HTTP",
-            "document.documentElement.dataset.fallback === 'ok'",
-        )
-        .await;
-        change(&system, &project, "2/7").await;
-        until_number(page, &id, "2/7").await;
-        let new = system.project("new");
-        new.phase(&fixtures::phase("new", "Scout", "1/7", "researching"));
-        until_number(page, &new.build_id(HOST, 1), "1/7").await;
-        assert_eq!(
-            page.js("return window.most").await,
-            1,
-            "one request at a time"
-        );
-        // Not more often than every 5 s: two rounds of two requests by now, hardly more.
-        let requests = page.js("return window.requests").await.as_u64().unwrap();
-        let seconds = page
-            .js("return performance.now() / 1000")
-            .await
-            .as_f64()
-            .unwrap();
-        let rounds = f64::from(u32::try_from(requests).unwrap()) / 2.0;
-        assert!(
-            rounds <= seconds / 5.0 + 2.0,
-            "{requests} requests in {seconds} s"
-        );
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn while_the_websocket_is_up_nothing_is_asked_over_http() {
-    if !available() {
-        return;
-    }
-    let (system, project, id) = with_one_build().await;
+    let system = System::start().await;
     with_browser(&system.aggregators[0].base(), async |page| {
         open(page, "/").await;
-        for number in ["2/7", "3/7", "4/7"] {
-            change(&system, &project, number).await;
-            until_number(page, &id, number).await;
-        }
-        let asked = page
-            .js("return performance.getEntriesByType('resource').filter((e) => e.name.includes('/api/v1/')).map((e) => e.name)")
-            .await;
-        assert_eq!(asked, json!([]));
+        let told = page.js(WAITS).await;
+        assert_eq!(
+            told["waits"],
+            json!([
+                [1_000, 1_000, 1_250],
+                [1_500, 2_000, 2_500],
+                [3_000, 4_000, 5_000],
+                [6_000, 8_000, 10_000],
+                [12_000, 16_000, 20_000],
+                [22_500, 30_000, 30_000],
+                [22_500, 30_000, 30_000],
+                [22_500, 30_000, 30_000],
+                [22_500, 30_000, 30_000],
+            ])
+        );
+        let many: Vec<f64> = serde_json::from_value(told["many"].clone()).unwrap();
+        assert!(many.iter().all(|wait| (6_000.0..=10_000.0).contains(wait)));
+        let early = many.iter().filter(|wait| **wait < 7_000.0).count();
+        let late = many.iter().filter(|wait| **wait > 9_000.0).count();
+        assert!(early > 0 && late > 0, "not spread: {many:?}");
     })
     .await;
 }

@@ -7,7 +7,7 @@ use harness::publisher::Publisher;
 use harness::system::{HOST, System};
 use serde_json::json;
 
-use crate::pages::{field, open, until_live, until_number, until_state};
+use crate::pages::{change, field, open, until_live, until_number, until_state, with_one_build};
 
 #[tokio::test]
 async fn a_written_file_appears_and_changes_on_an_open_page() {
@@ -208,6 +208,81 @@ async fn ages_tick_and_change_colour_and_a_finished_build_is_final() {
         // A change makes it young again.
         open_one.phase(&fixtures::phase("open", "Test", "4/7", "testing"));
         age_is("fresh").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_seen_half_a_minute_ago_becomes_old_while_one_looks() {
+    if !available() {
+        return;
+    }
+    let system = System::start().await;
+    let mut publisher = Publisher::connect(&system.nats, "quiet-host").await;
+    with_browser(&system.aggregators[0].base(), async |page| {
+        open(page, "/").await;
+        let mut event = publisher.event("quiet", &fixtures::numbered("quiet", 1));
+        event.observed_at = event.observed_at.plus_millis(-26_000);
+        event.changed_at = event.observed_at;
+        publisher.send(&event).await;
+        let quiet = field(&publisher.build_id("quiet", 1), "age");
+        let seen = page.until_text(&quiet, |text| text.ends_with(" s")).await;
+        page.until(
+            "its age is old",
+            &format!("document.querySelector('{quiet}').classList.contains('old')"),
+        )
+        .await;
+        let at_old = page.text(&quiet).await;
+        let seconds = |text: &str| text.trim_end_matches(" s").parse::<u32>().unwrap_or(60);
+        assert!(seconds(&seen) >= 26, "{seen}");
+        assert!(seconds(at_old.as_str().unwrap()) >= 30, "{at_old}");
+        let colour = format!("return getComputedStyle(document.querySelector('{quiet}')).color");
+        let red = page.js(&colour).await;
+        // A change makes it young again, and green.
+        publisher
+            .tell("quiet", &fixtures::numbered("quiet", 2))
+            .await;
+        page.until(
+            "its age is fresh",
+            &format!("document.querySelector('{quiet}').classList.contains('fresh')"),
+        )
+        .await;
+        assert_ne!(page.js(&colour).await, red);
+    })
+    .await;
+}
+
+/// Runs before the page's own scripts: the browser's clock is an hour ahead, but
+/// not what tells when the page was loaded, so that only asking the server helps.
+const HOUR_AHEAD: &str = "
+    const Real = Date;
+    const AHEAD = 3_600_000;
+    window.Date = class extends Real {
+      constructor(...all) { if (all.length) super(...all); else super(Real.now() + AHEAD); }
+      static now() { return Real.now() + AHEAD; }
+    };";
+
+#[tokio::test]
+async fn ages_are_right_in_a_browser_whose_clock_is_an_hour_ahead() {
+    if !available() {
+        return;
+    }
+    let (system, project, id) = with_one_build().await;
+    with_browser(&system.aggregators[0].base(), async |page| {
+        let script = json!({"source": HOUR_AHEAD});
+        page.cdp("Page.addScriptToEvaluateOnNewDocument", script)
+            .await;
+        open(page, "/").await;
+        let ahead = page
+            .js("return Date.now() - new Date(performance.timeOrigin + performance.now())")
+            .await;
+        assert!(ahead.as_f64().unwrap() > 3_590_000.0, "{ahead}");
+        change(&system, &project, "2/7").await;
+        until_number(page, &id, "2/7").await;
+        page.until_text(&field(&id, "age"), |text| text.ends_with(" s"))
+            .await;
+        page.until_text("[data-build] [data-f=elapsed]", |text| text.ends_with(" s"))
+            .await;
     })
     .await;
 }

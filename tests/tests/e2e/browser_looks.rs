@@ -15,6 +15,21 @@ use serde_json::json;
 use crate::hostile::nasty;
 use crate::pages::{field, open, until_number};
 
+/// How a text reads on a page: control characters visible, a line's end as it may be, not longer than so many characters.
+fn readable(text: &str, most: usize, line_end: char) -> String {
+    let clean = |c: char| match c {
+        '\n' => line_end,
+        '\r' if line_end == ' ' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    let mut shown: String = text.chars().take(most).map(clean).collect();
+    if text.chars().count() > most {
+        shown.push('…');
+    }
+    shown
+}
+
 #[tokio::test]
 async fn hostile_content_is_shown_as_text() {
     if !available() {
@@ -42,6 +57,8 @@ async fn hostile_content_is_shown_as_text() {
             let id = publisher.build_id(&name, 1);
             page.until_text(&field(&id, "project"), |shown| shown == name)
                 .await;
+            let shown = page.text(&field(&id, "number")).await;
+            assert_eq!(shown, readable(&text, 160, ' ').trim(), "in the list");
         }
         assert_eq!(
             page.js("return document.querySelectorAll('script, img, iframe, object').length")
@@ -49,13 +66,19 @@ async fn hostile_content_is_shown_as_text() {
             elements
         );
         // Each build's own page, drawn by the server first.
-        for number in [0, 1, 3, 12, 14, 18] {
+        for (number, text) in nasty().into_iter().enumerate() {
             let id = publisher.build_id(&format!("p{number}"), 1);
             open(page, &format!("/builds/{id}")).await;
             page.until_text("[data-panel] [data-f=project]", |text| {
                 text == format!("p{number}")
             })
             .await;
+            let shown = page.text("[data-panel] [data-f=detail]").await;
+            let expected = match readable(&text, 4_000, '\n').trim() {
+                "" => "—".to_owned(),
+                text => text.to_owned(),
+            };
+            assert_eq!(shown, expected, "on its page");
             assert_eq!(
                 page.count("[data-panel] script, [data-panel] img, [data-panel] blink")
                     .await,

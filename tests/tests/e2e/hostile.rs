@@ -8,7 +8,7 @@ use harness::stream::Client;
 use harness::system::{Agent, System};
 use harness::wait::{check, eventually};
 use harness::writer::{PHASE, Project};
-use protocol::subject;
+use protocol::{Build, subject};
 use serde_json::{Value, json};
 
 /// Texts that break something somewhere.
@@ -51,6 +51,21 @@ const KEYS: [&str; 9] = [
     "last_updated",
 ];
 
+const SUMMARY_KEYS: [&str; 12] = [
+    "session_id",
+    "task",
+    "mode",
+    "status",
+    "phases_completed",
+    "pr_url",
+    "github_url",
+    "tests_passed",
+    "files_created",
+    "error",
+    "commit_sha",
+    "branch",
+];
+
 /// Values of types that nobody expects there.
 fn odd() -> Vec<Value> {
     vec![
@@ -78,7 +93,23 @@ async fn hostile_texts_in_every_field_arrive_as_they_are() {
         }
         file[&text] = json!({text.clone(): text});
         project.phase(&file);
-        wait_for_marker(&system, &project, count).await;
+        wait_for_marker(&system, &project, count, |build| build.fields.get("marker")).await;
+        let mut summary = json!({"marker": count});
+        for key in SUMMARY_KEYS {
+            summary[key] = json!(text);
+        }
+        project.summary(&summary);
+        let build = wait_for_marker(&system, &project, count, |build| {
+            build.summary.as_ref()?.get("marker")
+        })
+        .await;
+        // What Postgres refuses was replaced at the source.
+        let stored = text.replace('\0', "\u{fffd}");
+        let told = build.summary.unwrap();
+        for key in SUMMARY_KEYS {
+            assert_eq!(told[key], json!(stored), "{key}");
+        }
+        assert_eq!(build.pr_url, None, "{text:?} is no address");
     }
     assert_still_well(&system, &client, &project).await;
 }
@@ -94,22 +125,16 @@ async fn null_and_wrong_types_in_every_field_crash_nothing() {
             file[key] = value.clone();
         }
         project.phase(&file);
-        wait_for_marker(&system, &project, count).await;
+        wait_for_marker(&system, &project, count, |build| build.fields.get("marker")).await;
         let mut summary = json!({"marker": count});
-        for key in [
-            "session_id",
-            "status",
-            "phases_completed",
-            "pr_url",
-            "tests_passed",
-            "files_created",
-            "error",
-            "commit_sha",
-            "branch",
-        ] {
+        for key in SUMMARY_KEYS {
             summary[key] = value.clone();
         }
         project.summary(&summary);
+        wait_for_marker(&system, &project, count, |build| {
+            build.summary.as_ref()?.get("marker")
+        })
+        .await;
     }
     for root in ["null", "7", "\"text\"", "[1]", "true"] {
         fs::write(project.file(PHASE), root).unwrap();
@@ -117,27 +142,29 @@ async fn null_and_wrong_types_in_every_field_crash_nothing() {
     assert_still_well(&system, &client, &project).await;
 }
 
-/// The newest build of the project has this marker among its fields, and the page of it opens.
-async fn wait_for_marker(system: &System, project: &Project, marker: usize) {
+/// The newest build of the project has this marker where `marker_of` looks, and its page opens.
+async fn wait_for_marker(
+    system: &System,
+    project: &Project,
+    marker: usize,
+    marker_of: impl Fn(&Build) -> Option<&Value>,
+) -> Build {
     let api = system.api();
     let token = project.token().to_string();
     eventually("the write with this marker", async || {
         let builds = api.builds().await?;
-        let build = builds
-            .iter()
-            .find(|build| build.id.contains(&token))
-            .ok_or("no build")?;
-        check(build.fields.get("marker") == Some(&json!(marker)), || {
-            format!("{:?}", build.fields.get("marker"))
-        })?;
+        let found = builds.into_iter().find(|build| build.id.contains(&token));
+        let build = found.ok_or("no build")?;
+        let told = marker_of(&build);
+        check(told == Some(&json!(marker)), || format!("{told:?}"))?;
         let page = api.get(&format!("/builds/{}", build.id)).await?;
         check(page.status == 200, || {
             format!("the page says {}", page.status)
         })?;
         assert_harmless(&page.body);
-        Ok(())
+        Ok(build)
     })
-    .await;
+    .await
 }
 
 /// No text of ours became markup.

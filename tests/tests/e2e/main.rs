@@ -11,6 +11,7 @@ mod adw;
 mod adw_logs;
 mod any_program;
 mod api;
+mod browser_fallback;
 mod browser_faults;
 mod browser_live;
 mod browser_looks;

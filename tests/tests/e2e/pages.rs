@@ -1,6 +1,9 @@
-//! How the browser tests find things on a page.
+//! How the browser tests find things on a page, and what most of them look at.
 
 use harness::browser::Page;
+use harness::fixtures;
+use harness::system::System;
+use harness::writer::Project;
 
 /// The connection is up and the page shows what it knows.
 pub(crate) const LIVE: &str = "document.documentElement.dataset.connection === 'live' && document.documentElement.dataset.seq !== ''";
@@ -33,5 +36,24 @@ pub(crate) async fn until_state(page: &Page, build: &str, state: &str) {
 /// Waits until a build's phase number on the page is this one.
 pub(crate) async fn until_number(page: &Page, build: &str, number: &str) {
     page.until_text(&field(build, "number"), |text| text == number)
+        .await;
+}
+
+/// A system with one build, and that build's id.
+pub(crate) async fn with_one_build() -> (System, Project, String) {
+    let system = System::start().await;
+    let project = system.project("shop");
+    project.phase(&fixtures::phase("shop", "Scout", "1/7", "researching"));
+    let id = system.build(&project, 1, |_| true).await.id;
+    (system, project, id)
+}
+
+/// Writes a phase and waits until the API has it, whatever the page knows.
+pub(crate) async fn change(system: &System, project: &Project, number: &str) {
+    project.phase(&fixtures::phase("shop", "Builder", number, "building"));
+    system
+        .build(project, 1, |build| {
+            build.phase_number.as_deref() == Some(number)
+        })
         .await;
 }
