@@ -170,7 +170,7 @@ fn restarts(run: &Run, event: &Event, document: &Map<String, Value>) -> bool {
     let known = &run.build.fields;
     match (run.build.ended_at, file_name(event)) {
         (Some(ended), _) if moment(event) <= ended => false,
-        (Some(_), _) if event.is_call() => calls::starts(document),
+        (Some(_), _) if event.is_call() => calls::starts(event, document),
         (Some(_), _) if phase_log::is_digest(document) => phase_log::starts(document),
         (Some(_), STATE_FILE) => {
             event.recreated

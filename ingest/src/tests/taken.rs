@@ -143,16 +143,6 @@ async fn a_hook_of_an_empty_workflow_is_of_its_session() {
 }
 
 #[tokio::test]
-async fn a_runner_may_ask_for_and_delete_processes_that_nobody_knows() {
-    let bench = bench(Admission::loopback(), false);
-    let delete = Request::delete("/api/runner/process/p1").body(Body::empty());
-    assert_eq!(bench.send(delete.unwrap()).await.0, StatusCode::NO_CONTENT);
-    let list = Request::get("/api/runner/process/list?runnerId=r").body(Body::empty());
-    let (status, answer) = bench.send(list.unwrap()).await;
-    assert_eq!((status, answer), (StatusCode::OK, json!({"processes":[]})));
-}
-
-#[tokio::test]
 async fn events_of_builds_are_taken_at_the_runners_route_too() {
     let bench = bench(Admission::loopback(), false);
     let event = json!({"projectId":"p","buildId":"b","event":{"type":"start","messageId":"m"}});
