@@ -115,6 +115,9 @@ pub(crate) fn event(body: &Body<'_>, kind: &str) -> Reading {
     };
     let mut kept = without_io(&body.members);
     kept.insert("event_type".to_owned(), cut(kind, MAX_KIND).into());
+    if let Named::Workflow(id) = &named {
+        kept.insert("adw_id".to_owned(), id.clone().into());
+    }
     let kept = Value::Object(kept).to_string();
     let call = match named {
         Named::Workflow(id) => call(&id, "http/event", &project(&id, body), kept.as_bytes())?,

@@ -49,6 +49,11 @@ async fn an_event_is_of_the_workflow_or_the_session_that_it_names_wherever_it_do
         let calls = bench.memory.calls.lock().unwrap();
         let got = calls.last().map(|call| (call.producer, call.place.clone()));
         assert_eq!(got, expected, "{body}");
+        if let Some(("adw", Place::Own(token))) = &got {
+            let told: Value = serde_json::from_str(&calls[0].document.text).unwrap();
+            let id = token.strip_prefix("adw:").unwrap();
+            assert_eq!(told["adw_id"], id, "by which its build is called");
+        }
         let told = &bench.status.snapshot().routes[0];
         assert_eq!(told.route, "/api/v1/event/{event_type}");
         match expected {
