@@ -232,7 +232,7 @@ const ROUTES: &[Described] = &[
     ),
     post(
         "/api/events",
-        "Claude Code hooks. Which event of which tool is kept; prompts, inputs and outputs are not",
+        "Claude Code hooks. Which event of which tool is kept, and to-do lists; prompts, other inputs and outputs are not",
         &[
             may("event_id", "The event"),
             may("event_type", "Such as `PreToolUse`"),

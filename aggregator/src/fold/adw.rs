@@ -111,6 +111,7 @@ pub(super) fn content(
         hooks::take(track, event, document);
         track.run.as_ref()?; // it waits for its build
     }
+    hooks::called(track, event, document);
     let superseded = match &track.run {
         None => track.begin(event),
         Some(run) if restarts(run, event, document) => begin_again(track, event),

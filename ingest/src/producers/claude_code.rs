@@ -1,6 +1,6 @@
 //! Claude Code hooks, as the ADW observability scripts send them. They hold
 //! prompts, tool inputs and outputs, which stay where they are: only which
-//! event it was, of which tool, is kept, and why a session ended.
+//! event it was, of which tool, is kept, the to-do list, and why a session ended.
 
 use serde_json::{Map, Value, json};
 
@@ -21,6 +21,10 @@ const KEPT: [&str; 7] = [
     "tool_name",
 ];
 
+/// Its input is no secret of the host: a list of what is to be done.
+const TODO_TOOL: &str = "TodoWrite";
+/// Points of a list that are kept: as many as a build shows.
+const MAX_TODOS: usize = 100;
 /// Bytes of the word why a session ended: the longest real one, `bypass_permissions_disabled`, has 27.
 const MAX_REASON: usize = 40;
 
@@ -32,6 +36,9 @@ pub(crate) fn hook(body: &Body<'_>, _: &str) -> Reading {
         .collect();
     if let Some(reason) = reason(body) {
         kept.insert("reason".to_owned(), reason.into());
+    }
+    if let Some(todos) = todos(body) {
+        kept.insert("todos".to_owned(), todos);
     }
     let kept = Value::Object(kept).to_string();
     // `wf-<adw id>`: the hooks of a workflow belong to its build.
@@ -65,6 +72,25 @@ pub(super) fn call(session: &str, body: &Body<'_>, kept: &[u8]) -> Result<Call, 
 fn app(body: &Body<'_>) -> String {
     body.text("source_app")
         .unwrap_or_else(|| PRODUCER.to_owned())
+}
+
+/// The list that the to-do tool was given, as the log of the hooks is told.
+fn todos(body: &Body<'_>) -> Option<Value> {
+    let payload = body.members.get("payload")?.as_object()?;
+    let tool = body
+        .text("tool_name")
+        .or_else(|| text(payload, "tool_name"));
+    let input = payload
+        .get("tool_input")
+        .filter(|_| tool.as_deref() == Some(TODO_TOOL))?;
+    let list = input.get("todos")?.as_array()?.iter();
+    let points = list.take(MAX_TODOS).filter_map(Value::as_object);
+    let points = points.filter_map(|todo| {
+        // Either text may be missing; without both there is nothing to show.
+        let said = text(todo, "content").or_else(|| text(todo, "activeForm"))?;
+        Some(json!({ "text": said, "state": text(todo, "status"), "tools": null }))
+    });
+    Some(points.collect())
 }
 
 /// Why a session ended: a word such as `logout`. What other events have by that name is text.

@@ -153,3 +153,25 @@ async fn events_of_builds_are_taken_at_the_runners_route_too() {
     assert_eq!(bench.last(), known);
     assert_eq!(bench.memory.calls.lock().unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn of_a_hook_that_writes_a_list_its_points_are_kept_and_of_other_tools_nothing() {
+    let bench = bench(Admission::loopback(), false);
+    let list = json!([{"content":"Write it","activeForm":"Writing","status":"pending","more":"hunter2"},
+        {"activeForm":"Testing","status":7}, {"status":"pending"}, "hunter2"]);
+    for (tool, kept) in [
+        (
+            "TodoWrite",
+            json!([{"text":"Write it","state":"pending","tools":null},{"text":"Testing","state":"7","tools":null}]),
+        ),
+        ("Bash", Value::Null),
+    ] {
+        let hook = json!({"event_type":"PreToolUse","workflow_id":"wf-3af4a34d","tool_name":tool,
+            "payload":{"tool_input":{"todos":list,"command":"hunter2"}}});
+        bench.post("/api/events", &hook).await;
+        let text = bench.last().document.text;
+        let told: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(told["todos"], kept, "{tool}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
