@@ -2,7 +2,8 @@
 //! line when a phase starts, is completed, fails or is skipped. Read whole from
 //! its end at each change (it has a few lines a phase) and shipped as a digest:
 //! each phase's newest members, and what its visits took and cost together.
-//! Messages and whatever is no plain value stay on the host.
+//! Messages and whatever is no plain value stay on the host; secrets are masked
+//! in the rest, such as what an error says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,6 +12,7 @@ use protocol::Money;
 use protocol::canonical::write;
 use protocol::event::MAX_DOCUMENT_BYTES;
 use protocol::json::Json;
+use protocol::mask;
 use protocol::text::shorten;
 
 use crate::beneath::{Beneath, ReadError, Reading};
@@ -92,8 +94,12 @@ impl Digest {
         while members.len() > MAX_MEMBERS {
             members.pop_last();
         }
-        for value in members.values_mut() {
+        for (key, value) in &mut members {
             if let Json::String(text) = value {
+                *text = match mask::is_secret(key) {
+                    true => mask::MASKED.to_owned(),
+                    false => mask::text(text),
+                };
                 shorten(text, MAX_CHARS);
             }
         }
@@ -241,6 +247,19 @@ mod tests {
         assert_eq!(told["phases"][0]["duration_seconds"], 60.5);
         assert_eq!(told["bad_lines"], 0, "half a line waits");
         assert!(!told.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn secrets_in_what_an_error_says_are_masked() {
+        let error = format!(
+            "{} psql postgres://app:hunter2@db/shop",
+            "x".repeat(MAX_CHARS - 30)
+        );
+        let more = json!({"error_message": error, "api_key": "hunter2"});
+        let told = told(&[line(1, "Test", 5, "failed", &more)], "").unwrap();
+        let said = told["phases"][0]["error_message"].as_str().unwrap();
+        assert!(said.contains("postgres://app:[masked]"), "{said}");
+        assert!(!told.to_string().contains("hunter2"), "{told}");
     }
 
     #[test]

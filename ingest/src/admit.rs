@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
-use axum::http::{Extensions, HeaderMap, Method, StatusCode};
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use crate::answer::Refused;
@@ -47,7 +47,6 @@ impl Admission {
     /// Lets a request pass, and says whether it comes from this machine.
     pub(crate) fn admit(
         &self,
-        method: &Method,
         headers: &HeaderMap,
         extensions: &Extensions,
     ) -> Result<bool, Refused> {
@@ -79,14 +78,14 @@ impl Admission {
             }
             None => {}
         }
-        not_from_a_page(method, headers)?;
+        not_from_a_page(headers)?;
         Ok(local)
     }
 }
 
 /// A page elsewhere can make its visitor's browser post plain text here, and
 /// sends its origin with it; programs send no origin.
-pub(crate) fn not_from_a_page(method: &Method, headers: &HeaderMap) -> Result<(), Refused> {
+pub(crate) fn not_from_a_page(headers: &HeaderMap) -> Result<(), Refused> {
     if headers.contains_key(ORIGIN) {
         return Err(Refused::new(
             StatusCode::FORBIDDEN,
@@ -94,6 +93,11 @@ pub(crate) fn not_from_a_page(method: &Method, headers: &HeaderMap) -> Result<()
             "Pages may not send builds.",
         ));
     }
+    Ok(())
+}
+
+/// What a body is read of says that it is JSON, which a page elsewhere may not say unasked.
+pub(crate) fn only_json(headers: &HeaderMap) -> Result<(), Refused> {
     let kind = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -101,7 +105,7 @@ pub(crate) fn not_from_a_page(method: &Method, headers: &HeaderMap) -> Result<()
         .unwrap_or_default()
         .trim();
     let json = kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json");
-    if method == Method::POST && !json {
+    if !json {
         return Err(Refused::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "not_json",

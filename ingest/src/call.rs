@@ -1,6 +1,9 @@
 //! What a call says, before it is an event.
 
-use protocol::{Document, json::JsonError};
+use protocol::Document;
+use protocol::json::{Json, JsonError};
+
+use crate::masked::masked;
 
 /// Which build a call is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,14 +27,14 @@ pub struct Call {
     pub project: String,
     /// The file whose content it carries, or `http/<name>` for what is in no file.
     pub file: String,
-    /// Its body.
+    /// What is kept of its body, its secrets masked.
     pub document: Document,
     /// Size of the body, bytes.
     pub size: u64,
 }
 
 impl Call {
-    /// A call with this body; `volatile` as in [`Document::parse`].
+    /// A call with this body, whose secrets are masked; `volatile` as in [`Document::parse`].
     ///
     /// # Errors
     /// When the body is no JSON within the limits.
@@ -49,7 +52,7 @@ impl Call {
             place,
             project: project.to_owned(),
             file: file.to_owned(),
-            document: Document::parse(body, volatile)?,
+            document: Document::of(masked(Json::parse(body)?), volatile),
             size: body.len() as u64,
         })
     }

@@ -36,6 +36,7 @@ pub const PARAMETERS: &[(&str, &str)] = &[
         "The producer's word for its session: the newest active build with it on that host, or a new one",
     ),
     ("number", "Number of an issue"),
+    ("event_type", "What happened; of it 120 characters are kept"),
     ("id", "The runner's project"),
 ];
 
@@ -188,6 +189,30 @@ const ROUTES: &[Described] = &[
         ],
     ),
     post(
+        "/api/v1/event/{event_type}",
+        "ADW: anything else that is told of a workflow, or of a session of Claude Code. It names one of them, itself or in \
+         `data`, `payload` or `metadata`. It is a sign of life of that build, and where it names a phase and says how that \
+         stands, it means what it means in `/api/v1/observability/task-logs` and `/api/v1/adw-phase-update`. Prompts, and what \
+         tools were given and gave, are not kept",
+        &[
+            may(
+                "adw_id",
+                "The workflow's id; it, `workflow_id` or `session_id` is required",
+            ),
+            may("workflow_id", "`wf-` and the workflow's id"),
+            may(
+                "session_id",
+                "The session; one called as a workflow (8 hex digits, with or without `adw-`) is that",
+            ),
+            may("phase_name", "The phase; also `current_phase`"),
+            may("phase_status", "How it stands; also `status`"),
+        ],
+        [
+            r#"{"workflow_id":"wf-3af4a34d","adw_id":"3af4a34d","data":{"phase_name":"Test","phase_status":"started"}}"#,
+            r#"{"success":true,"message":"received"}"#,
+        ],
+    ),
+    post(
         "/api/workflow-history/resync",
         "ADW: answered and not kept, it says nothing of a build",
         &[],
@@ -207,15 +232,19 @@ const ROUTES: &[Described] = &[
     ),
     post(
         "/api/events",
-        "Claude Code hooks. Which event of which tool is kept; prompts, inputs and outputs are not",
+        "Claude Code hooks. Which event of which tool is kept, and to-do lists; prompts, other inputs and outputs are not",
         &[
             may("event_id", "The event"),
             may("event_type", "Such as `PreToolUse`"),
-            may("session_id", "The session; it or `workflow_id` is required"),
+            may(
+                "session_id",
+                "The session; without it and `workflow_id` the event is counted, and of no build",
+            ),
             may(
                 "workflow_id",
                 "`wf-` and an ADW workflow's id: the event is of its build",
             ),
+            may("payload", "Of a `SessionEnd` its `reason`"),
             may("source_app", "What the build is called"),
             may("tool_name", "The tool"),
         ],
@@ -283,12 +312,14 @@ const ROUTES: &[Described] = &[
         example: "",
         answer: "",
     },
-    post(
-        "/api/runner/process/{id}/health",
-        "OpenBuilder tells how a process is: answered and not kept",
-        &[],
-        NOTHING,
-    ),
+    Described {
+        method: "post",
+        path: "/api/runner/process/{id}/health",
+        about: "OpenBuilder tells how a process is, with any body or none: answered and not kept",
+        members: &[],
+        example: "",
+        answer: NOTHING[1],
+    },
     Described {
         method: "get",
         path: crate::runner::ROUTE,

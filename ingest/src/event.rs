@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::call::{Call, Place};
+use crate::producers::claude_code;
 
 /// Root of builds that are not known from files.
 const ROOT: &str = "http";
@@ -24,7 +25,12 @@ impl Call {
         let (token, session) = match self.place {
             Place::Own(id) => (id, None),
             Place::Session(session) => {
-                let token = format!("{ROOT}:{}:{session}", self.producer);
+                let root = match self.producer {
+                    // Its transcript's own: whichever comes first, both are one build.
+                    claude_code::PRODUCER => "",
+                    _ => "http:",
+                };
+                let token = format!("{root}{}:{session}", self.producer);
                 (token, Some(named(&session)))
             }
         };

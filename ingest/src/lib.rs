@@ -13,6 +13,7 @@ mod described;
 mod event;
 mod handshake;
 mod lines;
+mod masked;
 mod producers;
 mod router;
 mod runner;

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{Extensions, HeaderMap, Method, StatusCode};
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admit::Admission;
+use crate::admit::{Admission, only_json};
 use crate::answer::{Refused, ok};
 use crate::lines::{Lines, Output};
 use crate::producers::{Body, Read, adw, claude_code, cloud_events, context_foundry, openbuilder};
@@ -105,11 +105,10 @@ impl<S: Sink> Ingest<S> {
     /// Lets a request pass, with the host that it names.
     pub(crate) fn admit(
         &self,
-        method: &Method,
         headers: &HeaderMap,
         extensions: &Extensions,
     ) -> Result<Option<String>, Refused> {
-        let local = self.admission.admit(method, headers, extensions)?;
+        let local = self.admission.admit(headers, extensions)?;
         let bad = |code, message: String| Err(Refused::new(StatusCode::BAD_REQUEST, code, message));
         match (headers.get(HOST_HEADER), &self.host) {
             (Some(value), own) => {
@@ -162,16 +161,11 @@ pub fn router<S: Sink>(ingest: Ingest<S>) -> Router {
     for (path, read) in NAMED {
         routes = routes.route(path, taking_named(path, *read));
     }
+    for (method, path, answer) in ASKED {
+        routes = routes.route(path, asked(*method, path, *answer));
+    }
     routes
         .route(runner::ROUTE, get(runner::upgrade::<S>))
-        .route(
-            "/api/runner/process/list",
-            get(async || ok(openbuilder::no_processes())),
-        )
-        .route(
-            "/api/runner/process/{id}",
-            delete(async || StatusCode::NO_CONTENT),
-        )
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Arc::new(ingest))
 }
@@ -198,8 +192,52 @@ pub(crate) const PLAIN: &[(&str, Read)] = &[
 pub(crate) const NAMED: &[(&str, Read)] = &[
     ("/api/broadcast/{session_id}", context_foundry::broadcast),
     ("/api/issue/{number}/complete", adw::nothing_to_keep),
-    ("/api/runner/process/{id}/health", adw::nothing_to_keep),
+    ("/api/v1/event/{event_type}", adw::event),
 ];
+
+/// A route that is asked by this method, and the answer.
+type Asked = (MethodFilter, &'static str, fn() -> Response);
+
+/// What runners ask and tell of processes, of which there are none: nobody
+/// specifies a body, and none is read.
+const ASKED: &[Asked] = &[
+    (MethodFilter::GET, "/api/runner/process/list", || {
+        ok(openbuilder::no_processes())
+    }),
+    (MethodFilter::DELETE, "/api/runner/process/{id}", || {
+        StatusCode::NO_CONTENT.into_response()
+    }),
+    (
+        MethodFilter::POST,
+        "/api/runner/process/{id}/health",
+        || ok(adw::nothing_to_do()),
+    ),
+];
+
+fn asked<S: Sink>(
+    method: MethodFilter,
+    route: &'static str,
+    answer: fn() -> Response,
+) -> MethodRouter<Arc<Ingest<S>>> {
+    on(
+        method,
+        async move |State(ingest): State<Arc<Ingest<S>>>, request: Request| match ingest
+            .admit(request.headers(), request.extensions())
+        {
+            Ok(_) => {
+                ingest.status.ignored(route);
+                answer()
+            }
+            Err(refused) => refuse(&ingest.status, route, refused),
+        },
+    )
+}
+
+fn refuse(status: &Status, route: &'static str, refused: Refused) -> Response {
+    tracing::info!(route, reason = refused.message, "refused a producer's call");
+    status.refused(route, &refused.message);
+    refused.into_response()
+}
 
 async fn take<S: Sink>(
     ingest: &Ingest<S>,
@@ -210,11 +248,7 @@ async fn take<S: Sink>(
 ) -> Response {
     match try_to_take(ingest, route, read, &name, request).await {
         Ok(response) => response,
-        Err(refused) => {
-            tracing::info!(route, reason = refused.message, "refused a producer's call");
-            ingest.status.refused(route, &refused.message);
-            refused.into_response()
-        }
+        Err(refused) => refuse(&ingest.status, route, refused),
     }
 }
 
@@ -226,7 +260,8 @@ async fn try_to_take<S: Sink>(
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
-    let host = ingest.admit(&parts.method, &parts.headers, &parts.extensions)?;
+    let host = ingest.admit(&parts.headers, &parts.extensions)?;
+    only_json(&parts.headers)?;
     let bytes = tokio::time::timeout(BODY_WITHIN, axum::body::to_bytes(body, MAX_BODY))
         .await
         .map_err(|_| {

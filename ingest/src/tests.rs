@@ -2,7 +2,9 @@
 
 mod cloud_events;
 mod described;
+mod events;
 mod oddities;
+mod processes;
 mod taken;
 
 use std::net::SocketAddr;
@@ -150,7 +152,6 @@ async fn calls_that_tell_nothing_of_a_build_are_answered_and_kept_nowhere() {
         "/api/workflow-history/resync",
         "/api/issue/83/complete",
         "/api/roi-tracking/executions",
-        "/api/runner/process/p1/health",
     ] {
         let (status, body) = bench.post(path, &json!({})).await;
         assert_eq!(
@@ -159,8 +160,6 @@ async fn calls_that_tell_nothing_of_a_build_are_answered_and_kept_nowhere() {
             "{path}"
         );
     }
-    let list = Request::get("/api/runner/process/list?runnerId=r").body(Body::empty());
-    assert_eq!(bench.send(list.unwrap()).await.1, json!({"processes":[]}));
     assert!(bench.memory.calls.lock().unwrap().is_empty());
 }
 

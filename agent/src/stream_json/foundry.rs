@@ -1,11 +1,13 @@
 //! Logs of Context Foundry's older loop. Of `session.jsonl` only the figures of
 //! each call's `metadata` are taken, never its prompt or response; of
-//! `events.jsonl` the newest events themselves, without lines of logs and details of errors.
+//! `events.jsonl` the newest events themselves, without lines of logs and details
+//! of errors, and with secrets masked.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use protocol::ContentHash;
 use protocol::json::Json;
+use protocol::text::shorten;
+use protocol::{ContentHash, mask};
 use serde::{Deserialize, Serialize};
 
 use super::cursor::{Broken, Cursor};
@@ -15,6 +17,8 @@ use super::lines::{self, Line};
 const MAX_NAME: usize = 120;
 /// Characters of a text of an event that are kept: a task, a message, a summary.
 const MAX_TEXT: usize = 500;
+/// Characters that are looked at: more than are kept, so that a secret across the border is seen whole.
+const MAX_LOOKED_AT: usize = 4_000;
 /// Events that are told at once, again with each new one: a loop of five
 /// minutes has some ten, so that nothing is lost while an hour's are gathered.
 const MAX_EVENTS: usize = 50;
@@ -235,7 +239,14 @@ fn datum(
     cursor: &mut Cursor<'_>,
 ) -> Result<(), Broken> {
     let taken = match key {
-        b"phase" | b"task" | b"message" | b"summary" => cursor.text(MAX_TEXT)?.map(Datum::Text),
+        b"phase" | b"task" | b"message" | b"summary" => {
+            let text = cursor.text(MAX_LOOKED_AT)?;
+            text.map(|text| {
+                let mut text = mask::text(&text);
+                shorten(&mut text, MAX_TEXT);
+                Datum::Text(text)
+            })
+        }
         b"success" => cursor.flag()?.map(Datum::Flag),
         b"percent" | b"context_percent" | b"iteration" | b"tokens_used" => {
             let number = cursor.number()?.and_then(|text| text.parse().ok());

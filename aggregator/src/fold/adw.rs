@@ -118,6 +118,7 @@ pub(super) fn content(
         hooks::take(track, event, document);
         track.run.as_ref()?; // it waits for its build
     }
+    hooks::called(track, event, document);
     let superseded = match &track.run {
         None => track.begin(event),
         Some(run) if restarts(run, event, document) => begin_again(track, event),
@@ -179,7 +180,7 @@ fn restarts(run: &Run, event: &Event, document: &Map<String, Value>) -> bool {
     let known = &run.build.fields;
     match (run.build.ended_at, file_name(event)) {
         (Some(ended), _) if moment(event) <= ended => false,
-        (Some(_), _) if event.is_call() => calls::starts(document),
+        (Some(_), _) if event.is_call() => calls::starts(event, document),
         (Some(_), _) if phase_log::is_digest(document) => phase_log::starts(document),
         (Some(_), STATE_FILE) => {
             event.recreated

@@ -6,6 +6,7 @@
 
 mod adw;
 mod broadcast;
+mod claude_code;
 mod conditions;
 mod context_foundry;
 pub(crate) mod costs;

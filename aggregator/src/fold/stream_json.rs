@@ -12,6 +12,7 @@ use protocol::{Build, BuildState, Event, Money, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::claude_code;
 use super::limits::{MAX_CALLS, MAX_FILES, MAX_SENTENCE, MAX_TODOS};
 use super::run::{EndedBy, Run, moment};
 use super::track::Track;
@@ -83,15 +84,18 @@ pub(super) fn alone(
     let told =
         |state: &str| last(document).is_some_and(|last| last.state.as_deref() == Some(state));
     let session = last(document).and_then(|last| last.session);
-    let again = track
-        .current()
-        .is_some_and(|build| build.has_ended() && (told("running") || build.session_id != session));
+    let again = track.current().is_some_and(|build| {
+        let is_another = build.session_id != session;
+        let is_tail = !is_another && claude_code::is_tail(build, event);
+        build.has_ended() && !is_tail && (told("running") || is_another)
+    });
     let superseded = match &track.run {
         Some(_) if !again => None,
         _ => track.begin(event),
     };
     let run = track.run.as_mut()?;
     run.believe(event);
+    claude_code::found(run, event);
     content(run, &event.file, document);
     run.build.session_id = session;
     let at = moment(event);

@@ -22,8 +22,8 @@ use super::silence::{Silence, Silences, minutes};
 use super::stream_json;
 use super::value::cut;
 use super::{
-    Effect, Fact, Outcome, TimerFact, TimerKind, adw, context_foundry, openbuilder, reported,
-    unknown_producer,
+    Effect, Fact, Outcome, TimerFact, TimerKind, adw, claude_code, context_foundry, openbuilder,
+    reported, unknown_producer,
 };
 
 /// A producer in a project on a host, over its runs.
@@ -303,6 +303,9 @@ impl Track {
             adw::PRODUCER => return adw::content(self, event, document),
             context_foundry::PRODUCER => return context_foundry::content(self, event, document),
             openbuilder::PRODUCER => return openbuilder::content(self, event, document),
+            claude_code::PRODUCER if event.is_call() => {
+                return claude_code::hook(self, event, document);
+            }
             name if reported::tells(name, document) => {
                 return reported::content(self, event, document);
             }

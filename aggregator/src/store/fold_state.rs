@@ -57,6 +57,7 @@ pub(crate) struct Beside<'a> {
 }
 
 /// A session is usually named like its project's directory; one that its files name otherwise is found by that.
+/// Claude Code's never are: what its hooks call the project is any word.
 const TRACK_OF_SESSION: &str = "
 SELECT host, producer, project_token, id, open FROM (
     SELECT *, ended_at IS NULL AS open FROM build
@@ -64,6 +65,7 @@ SELECT host, producer, project_token, id, open FROM (
     UNION ALL
     SELECT *, true AS open FROM build
     WHERE host = $1 AND producer = $2 AND project = $3 AND ended_at IS NULL AND session_id IS DISTINCT FROM $3
+        AND producer <> 'claude-code'
 ) found
 WHERE state <> 'unknown' OR body->>'same_as' IS NULL
 ORDER BY open DESC, session_id IS NOT DISTINCT FROM $3 DESC, opened_seq DESC LIMIT 1";

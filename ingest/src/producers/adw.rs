@@ -1,9 +1,11 @@
 //! ADW: its orchestrator tells phases and task logs, best effort, and prints a
 //! warning when the answer is not the one it knows.
 
+use protocol::text::cut;
 use serde_json::{Map, Value, json};
 
-use super::{Body, Reading, Understood, bad_document};
+use super::{Body, Reading, Understood, bad_document, claude_code, text};
+use crate::answer::Refused;
 use crate::call::{Call, Place};
 
 const PRODUCER: &str = "adw";
@@ -15,12 +17,39 @@ const OF_A_TOOL: [&str; 5] = [
     "duration_ms",
     "success",
 ];
+/// Characters of an event's type, which stands in the path: real ones have some 20.
+const MAX_KIND: usize = 120;
+/// Where an event may name what it is about, beside its own members.
+const NESTED: [&str; 3] = ["data", "payload", "metadata"];
+/// What was asked, and what tools were given and gave: it stays out of an event, however deep.
+const IO: [&str; 15] = [
+    "chat_history",
+    "content",
+    "input",
+    "last_assistant_message",
+    "messages",
+    "output",
+    "parameters",
+    "prompt",
+    "response",
+    "result_summary",
+    "tool_calls",
+    "tool_input",
+    "tool_output",
+    "tool_response",
+    "tool_result",
+];
 
 /// `POST /api/v1/adw-phase-update`: a phase starts, or the workflow ends.
 pub(crate) fn phase_update(body: &Body<'_>, _: &str) -> Reading {
     let id = body.required("adw_id")?;
     Ok(Understood {
-        call: Some(call(&id, "http/adw-phase-update", body, body.bytes)?),
+        call: Some(call(
+            &id,
+            "http/adw-phase-update",
+            &project(&id, body),
+            body.bytes,
+        )?),
         answer: json!({
             "success": true,
             "message": "received",
@@ -36,7 +65,12 @@ pub(crate) fn task_log(body: &Body<'_>, _: &str) -> Reading {
     let id = body.required("adw_id")?;
     let kept = Value::Object(without_texts(&body.members)).to_string();
     Ok(Understood {
-        call: Some(call(&id, "http/task-logs", body, kept.as_bytes())?),
+        call: Some(call(
+            &id,
+            "http/task-logs",
+            &project(&id, body),
+            kept.as_bytes(),
+        )?),
         answer: Value::Object(body.members.clone()),
     })
 }
@@ -45,7 +79,12 @@ pub(crate) fn task_log(body: &Body<'_>, _: &str) -> Reading {
 pub(crate) fn workflow_complete(body: &Body<'_>, _: &str) -> Reading {
     let id = body.required("adw_id")?;
     Ok(Understood {
-        call: Some(call(&id, "http/workflow-complete", body, body.bytes)?),
+        call: Some(call(
+            &id,
+            "http/workflow-complete",
+            &project(&id, body),
+            body.bytes,
+        )?),
         answer: json!({
             "success": true,
             "message": "received",
@@ -60,8 +99,86 @@ pub(crate) fn workflow_complete(body: &Body<'_>, _: &str) -> Reading {
 pub(crate) fn nothing_to_keep(_: &Body<'_>, _: &str) -> Reading {
     Ok(Understood {
         call: None,
-        answer: json!({ "success": true, "message": "nothing to do here" }),
+        answer: nothing_to_do(),
     })
+}
+
+/// What they are answered.
+pub(crate) fn nothing_to_do() -> Value {
+    json!({ "success": true, "message": "nothing to do here" })
+}
+
+/// `POST /api/v1/event/{event_type}`: anything else that is to be told of a workflow, or of a session.
+pub(crate) fn event(body: &Body<'_>, kind: &str) -> Reading {
+    let Some(named) = Named::of(&body.members) else {
+        return Err(Refused::missing("adw_id, workflow_id or session_id"));
+    };
+    let mut kept = without_io(&body.members);
+    kept.insert("event_type".to_owned(), cut(kind, MAX_KIND).into());
+    if let Named::Workflow(id) = &named {
+        kept.insert("adw_id".to_owned(), id.clone().into());
+    }
+    let kept = Value::Object(kept).to_string();
+    let call = match named {
+        Named::Workflow(id) => call(&id, "http/event", &project(&id, body), kept.as_bytes())?,
+        Named::Session(id) => claude_code::call(&id, body, kept.as_bytes())?,
+    };
+    Ok(Understood {
+        call: Some(call),
+        answer: json!({ "success": true, "message": "received" }),
+    })
+}
+
+/// What an event is about.
+enum Named {
+    Workflow(String),
+    /// A session of Claude Code, of which no workflow is told.
+    Session(String),
+}
+
+impl Named {
+    /// A workflow tells more than a session, wherever each is named.
+    fn of(event: &Map<String, Value>) -> Option<Self> {
+        let nested = NESTED.iter().filter_map(|key| event.get(*key)?.as_object());
+        let places: Vec<_> = std::iter::once(event).chain(nested).collect();
+        let first = |key: &str| places.iter().find_map(|members| text(members, key));
+        let session = first("session_id");
+        let workflow = first("adw_id")
+            .or_else(|| of_workflow(&first("workflow_id")?).map(str::to_owned))
+            .or_else(|| session.clone().filter(|id| is_id(id)));
+        workflow
+            .map(Self::Workflow)
+            .or_else(|| session.map(Self::Session))
+    }
+}
+
+/// Of `wf-<adw id>` the id.
+pub(super) fn of_workflow(workflow: &str) -> Option<&str> {
+    workflow
+        .strip_prefix("wf-")
+        .filter(|id| !id.trim().is_empty())
+}
+
+/// Whether a session is called as a workflow: 8 hex digits, with or without `adw-`.
+fn is_id(text: &str) -> bool {
+    let digits = text.strip_prefix("adw-").unwrap_or(text);
+    digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Its members, in all that is in it, but those that hold what was asked and what tools were given and gave.
+fn without_io(members: &Map<String, Value>) -> Map<String, Value> {
+    fn inner(value: &Value) -> Value {
+        match value {
+            Value::Object(members) => Value::Object(without_io(members)),
+            Value::Array(list) => list.iter().map(inner).collect(),
+            other => other.clone(),
+        }
+    }
+    let kept = members
+        .iter()
+        .filter(|(key, _)| !IO.contains(&key.as_str()));
+    kept.map(|(key, value)| (key.clone(), inner(value)))
+        .collect()
 }
 
 /// A task log whose tools' calls are told without their texts.
@@ -82,25 +199,16 @@ fn without_texts(log: &Map<String, Value>) -> Map<String, Value> {
     log
 }
 
-/// What is `kept` of a body.
-fn call(
-    id: &str,
-    file: &str,
-    body: &Body<'_>,
-    kept: &[u8],
-) -> Result<Call, crate::answer::Refused> {
-    // `issue_number` tells one workflow from another where the id is not telling.
-    let project = match body.text("issue_number") {
+/// `issue_number` tells one workflow from another where the id is not telling.
+fn project(id: &str, body: &Body<'_>) -> String {
+    match body.text("issue_number") {
         Some(issue) => format!("issue {issue}"),
         None => id.to_owned(),
-    };
-    Call::new(
-        PRODUCER,
-        Place::Own(format!("adw:{id}")),
-        &project,
-        file,
-        kept,
-        &[],
-    )
-    .map_err(|error| bad_document(&error))
+    }
+}
+
+/// What is `kept` of a body.
+pub(super) fn call(id: &str, file: &str, project: &str, kept: &[u8]) -> Result<Call, Refused> {
+    let place = Place::Own(format!("{PRODUCER}:{id}"));
+    Call::new(PRODUCER, place, project, file, kept, &[]).map_err(|error| bad_document(&error))
 }

@@ -2,7 +2,7 @@
 //! and outputs of tools may hold secrets (database addresses have been seen)
 //! and stay out, but for the to-do list.
 
-use protocol::{ContentHash, mask};
+use protocol::ContentHash;
 use serde_json::{Map, Value, json};
 
 use super::{Body, Reading, Understood, bad_document};
@@ -96,23 +96,19 @@ pub(crate) fn runner_event(body: &Body<'_>, _: &str) -> Reading {
         "attempt",
         "maxAttempts",
         "errorType",
+        // Sentences of programs and of the model.
+        "error",
+        "errorMessage",
     ] {
         if let Some(value) = body.members.get(key) {
             kept.insert(key.to_owned(), value.clone());
         }
     }
-    // Sentences of programs and of the model.
-    for key in ["error", "errorMessage"] {
-        if let Some(value) = body.members.get(key) {
-            kept.insert(key.to_owned(), masked(value));
-        }
-    }
     if let Some(payload) = body.members.get("payload") {
         let told = payload.as_object().map(|payload| {
-            let told = OF_A_PAYLOAD.iter().filter_map(|key| {
-                let value = payload.get(*key)?;
-                Some(((*key).to_owned(), masked(value)))
-            });
+            let told = OF_A_PAYLOAD
+                .iter()
+                .filter_map(|key| Some(((*key).to_owned(), payload.get(*key)?.clone())));
             Value::Object(told.collect())
         });
         kept.insert("payload".to_owned(), told.unwrap_or(Value::Null));
@@ -175,20 +171,6 @@ fn understood(body: &Body<'_>, file: &str, kept: Map<String, Value>) -> Reading 
         call: Some(call),
         answer: json!({ "ok": true }),
     })
-}
-
-/// The same without secrets.
-fn masked(value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(mask::text(text)),
-        Value::Array(list) => list.iter().map(masked).collect(),
-        Value::Object(members) => {
-            let members = members.iter();
-            let members = members.map(|(key, value)| (key.clone(), masked(value)));
-            Value::Object(members.collect())
-        }
-        other => other.clone(),
-    }
 }
 
 /// A to-do list is kept whole; of any other tool only that it was called, and how that went.

@@ -48,7 +48,7 @@ pub(crate) async fn upgrade<S: Sink>(
 }
 
 fn accept<S: Sink>(ingest: &Arc<Ingest<S>>, request: &mut Request) -> Result<Response, Refused> {
-    not_from_a_page(request.method(), request.headers())?;
+    not_from_a_page(request.headers())?;
     let key = websocket_key(request.method(), request.headers()).ok_or_else(|| {
         Refused::new(
             StatusCode::UPGRADE_REQUIRED,
@@ -67,7 +67,7 @@ fn accept<S: Sink>(ingest: &Arc<Ingest<S>>, request: &mut Request) -> Result<Res
             format!("{MAX_CONNECTED} runners are connected."),
         )
     })?;
-    let admitted = ingest.admit(request.method(), request.headers(), request.extensions());
+    let admitted = ingest.admit(request.headers(), request.extensions());
     let runner = runner_id(request.uri().query().unwrap_or_default());
     let ingest_in = Arc::clone(ingest);
     ingest.tasks.spawn(async move {

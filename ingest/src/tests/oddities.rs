@@ -56,8 +56,44 @@ async fn hooks_of_a_workflow_belong_to_its_build() {
         (call.producer, call.place),
         ("adw", Place::Own("adw:3af4a34d".to_owned()))
     );
-    let (status, _) = bench.post("/api/events", &json!({"event_id":"e"})).await;
-    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_hook_of_nothing_is_answered_and_counted_and_is_of_no_build() {
+    let bench = bench(Admission::loopback(), false);
+    for hook in [
+        json!({}),
+        json!({"event_id":"e","event_type":"Stop","session_id":null,"workflow_id":"other"}),
+        json!({"anything":[1]}),
+    ] {
+        let (status, answer) = bench.post("/api/events", &hook).await;
+        assert_eq!(
+            (status, &answer["status"]),
+            (StatusCode::OK, &json!("ignored")),
+            "{hook}"
+        );
+    }
+    let (status, _) = bench.post("/api/events", &json!([1])).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "no object");
+    assert!(bench.memory.calls.lock().unwrap().is_empty());
+    let told = &bench.status.snapshot().routes[0];
+    assert_eq!((told.received, told.ignored, told.refused), (0, 3, 1));
+}
+
+#[tokio::test]
+async fn of_a_sessions_end_its_reason_is_kept_where_it_is_a_word() {
+    let bench = bench(Admission::loopback(), false);
+    for (kind, reason, kept) in [
+        ("SessionEnd", json!("logout"), json!("logout")),
+        ("SessionEnd", json!("it said hunter2"), Value::Null),
+        ("SessionEnd", json!("x".repeat(200)), Value::Null),
+        ("PreToolUse", json!("hunter2"), Value::Null),
+    ] {
+        let hook = json!({"event_type":kind,"session_id":"s","payload":{"reason":reason,"prompt":"hunter2"}});
+        bench.post("/api/events", &hook).await;
+        let told: Value = serde_json::from_str(&bench.last().document.text).unwrap();
+        assert_eq!(told["reason"], kept, "{hook}");
+    }
 }
 
 #[tokio::test]
@@ -101,6 +137,91 @@ async fn what_a_runner_says_in_sentences_is_masked() {
             "{text}"
         );
     }
+}
+
+/// A call of each route that keeps something, with this text in it.
+fn saying(secret: &str) -> Vec<(&'static str, Value)> {
+    vec![
+        (
+            "/api/phase-update",
+            json!({"session_id":"s","progress_detail":secret}),
+        ),
+        (
+            "/api/agent-update",
+            json!({"session_id":"s","agent_id":"a","error_message":secret,"metadata":{"a":[secret]}}),
+        ),
+        (
+            "/api/broadcast/s",
+            json!({"type":"error","data":{"message":secret}}),
+        ),
+        (
+            "/api/v1/adw-phase-update",
+            json!({"adw_id":"3af4a34d","metadata":{"note":secret}}),
+        ),
+        (
+            "/api/v1/api/v1/adw-phase-update",
+            json!({"adw_id":"3af4a34d","metadata":{"note":secret}}),
+        ),
+        (
+            "/api/v1/observability/task-logs",
+            json!({"adw_id":"3af4a34d","log_message":secret,"error_message":secret}),
+        ),
+        (
+            "/api/v1/workflow-complete",
+            json!({"adw_id":"3af4a34d","metadata":{"note":secret}}),
+        ),
+        (
+            "/api/v1/event/error",
+            json!({"adw_id":"3af4a34d","data":{"message":secret}}),
+        ),
+        (
+            "/api/events",
+            json!({"session_id":"s","event_type":secret,"tool_name":secret}),
+        ),
+        (
+            "/api/build-events",
+            json!({"projectId":"p","event":{"type":"tool-input-available","toolName":"TodoWrite","input":{"todos":[{"content":secret}]}}}),
+        ),
+        (
+            "/api/runner/events",
+            json!({"type":"build-failed","projectId":"p","error":secret}),
+        ),
+        (
+            "/api/v1/events",
+            json!({"specversion":"1.0","id":"1","type":"t","source":"s","data":{"detail":secret,"session_id":"sk-learn-experiments-2025"}}),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn secrets_in_texts_are_masked_whatever_route_they_come_by() {
+    let bench = bench(Admission::loopback(), false);
+    let secret = "DATABASE_URL=postgres://app:hunter2@db/shop is wrong";
+    let mut tried = Vec::new();
+    for (path, body) in saying(secret) {
+        let (status, answer) = bench.post(path, &body).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {answer}");
+        let text = bench.last().document.text;
+        assert!(
+            !text.contains("hunter2") && text.contains("is wrong"),
+            "{path}: {text}"
+        );
+        tried.push(path);
+    }
+    assert!(
+        bench
+            .last()
+            .document
+            .text
+            .contains("sk-learn-experiments-2025")
+    );
+    let kept_nowhere = [
+        "/api/workflow-history/resync",
+        "/api/roi-tracking/executions",
+    ];
+    let plain = crate::router::PLAIN.iter().map(|(path, _)| *path);
+    let left_out: Vec<&str> = plain.filter(|path| !tried.contains(path)).collect();
+    assert_eq!(left_out, kept_nowhere, "every route that keeps something");
 }
 
 #[tokio::test]

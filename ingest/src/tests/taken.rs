@@ -143,16 +143,6 @@ async fn a_hook_of_an_empty_workflow_is_of_its_session() {
 }
 
 #[tokio::test]
-async fn a_runner_may_ask_for_and_delete_processes_that_nobody_knows() {
-    let bench = bench(Admission::loopback(), false);
-    let delete = Request::delete("/api/runner/process/p1").body(Body::empty());
-    assert_eq!(bench.send(delete.unwrap()).await.0, StatusCode::NO_CONTENT);
-    let list = Request::get("/api/runner/process/list?runnerId=r").body(Body::empty());
-    let (status, answer) = bench.send(list.unwrap()).await;
-    assert_eq!((status, answer), (StatusCode::OK, json!({"processes":[]})));
-}
-
-#[tokio::test]
 async fn events_of_builds_are_taken_at_the_runners_route_too() {
     let bench = bench(Admission::loopback(), false);
     let event = json!({"projectId":"p","buildId":"b","event":{"type":"start","messageId":"m"}});
@@ -162,4 +152,26 @@ async fn events_of_builds_are_taken_at_the_runners_route_too() {
     assert_eq!((status, answer), (StatusCode::OK, json!({"ok":true})));
     assert_eq!(bench.last(), known);
     assert_eq!(bench.memory.calls.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn of_a_hook_that_writes_a_list_its_points_are_kept_and_of_other_tools_nothing() {
+    let bench = bench(Admission::loopback(), false);
+    let list = json!([{"content":"Write it","activeForm":"Writing","status":"pending","more":"hunter2"},
+        {"activeForm":"Testing","status":7}, {"status":"pending"}, "hunter2"]);
+    for (tool, kept) in [
+        (
+            "TodoWrite",
+            json!([{"text":"Write it","state":"pending","tools":null},{"text":"Testing","state":"7","tools":null}]),
+        ),
+        ("Bash", Value::Null),
+    ] {
+        let hook = json!({"event_type":"PreToolUse","workflow_id":"wf-3af4a34d","tool_name":tool,
+            "payload":{"tool_input":{"todos":list,"command":"hunter2"}}});
+        bench.post("/api/events", &hook).await;
+        let text = bench.last().document.text;
+        let told: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(told["todos"], kept, "{tool}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
 }

@@ -13,7 +13,7 @@ mod tests;
 use patterns::{KeyKind, key_kind, token_at};
 
 /// Stands in the place of a secret.
-const MASKED: &[u8] = b"[masked]";
+pub const MASKED: &str = "[masked]";
 /// How far behind `://` a login is looked for, bytes: the longest real ones have some 300.
 const LOGIN_WINDOW: usize = 512;
 /// Blanks, quotes and backslashes between a key, its separator and its value.
@@ -40,7 +40,7 @@ impl Masker {
         let mut out = Vec::with_capacity(bytes.len());
         let mut at = 0;
         if self.key_lines > 0 {
-            out.extend_from_slice(MASKED);
+            out.extend_from_slice(MASKED.as_bytes());
             match find(bytes, KEY_ENDS) {
                 Some(end) => {
                     self.key_lines = 0;
@@ -61,7 +61,7 @@ impl Masker {
         while at < bytes.len() {
             let rest = &bytes[at..];
             at = if is_private_key(rest) {
-                out.extend_from_slice(MASKED);
+                out.extend_from_slice(MASKED.as_bytes());
                 match find(rest, KEY_ENDS) {
                     Some(end) => behind_header(bytes, at + end),
                     None => {
@@ -87,6 +87,15 @@ pub fn text(text: &str) -> String {
     let mut masker = Masker::default();
     let lines: Vec<String> = text.split('\n').map(|line| masker.line(line)).collect();
     lines.join("\n")
+}
+
+/// Whether the value of a member of this name is secret, whatever it looks like.
+#[must_use]
+pub fn is_secret(key: &str) -> bool {
+    matches!(
+        key_kind(key.as_bytes()),
+        Some(KeyKind::Value | KeyKind::Line)
+    )
 }
 
 fn is_private_key(rest: &[u8]) -> bool {
@@ -132,7 +141,7 @@ fn url_login(bytes: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
         }
         None => {}
     }
-    out.extend_from_slice(MASKED);
+    out.extend_from_slice(MASKED.as_bytes());
     begin + login
 }
 
@@ -146,7 +155,7 @@ fn word(bytes: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
             let size = length(&bytes[begin..], is_token);
             if size >= least {
                 out.extend_from_slice(&bytes[at..begin]);
-                out.extend_from_slice(MASKED);
+                out.extend_from_slice(MASKED.as_bytes());
                 return begin + size;
             }
         }
@@ -159,7 +168,7 @@ fn word(bytes: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
     match value(bytes, end, kind, word.starts_with(b"--")) {
         Some((from, to)) => {
             out.extend_from_slice(&bytes[end..from]);
-            out.extend_from_slice(MASKED);
+            out.extend_from_slice(MASKED.as_bytes());
             to
         }
         None => end,

@@ -102,6 +102,47 @@ async fn a_call_to_the_agent_is_a_build_of_its_host() {
 }
 
 #[tokio::test]
+async fn an_event_of_any_type_is_told_of_the_workflow_that_it_names() {
+    let mut system = System::bare().await;
+    let aggregator = Aggregator::start(&system.nats, &system.database).await;
+    system.aggregators.push(aggregator);
+    let taker = Taker::start(&system, &[]).await;
+    system.host_is(HOST, "up").await;
+    let path = "/api/v1/event/phase_started";
+    let secret = "psql postgres://app:hunter2@db";
+    let body = json!({"adw_id":"3af4a34d","data":{"phase_name":"Plan","phase_status":"started","message":secret}});
+    let answer = taker.post(path, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let id = subject::build_id(HOST, ProjectToken::of_id("adw", "3af4a34d"), 1);
+    let is_in =
+        |phase: &'static str| move |build: &protocol::Build| build.phase.as_deref() == Some(phase);
+    system.build_by_id(&id, is_in("Plan")).await;
+    let to_server = async |body: Value| {
+        let request = system.api().request(reqwest::Method::POST, path);
+        let request = request.header("phaseline-host", HOST).json(&body);
+        read(request).await.unwrap()
+    };
+    let next =
+        json!({"workflow_id":"wf-3af4a34d","payload":{"current_phase":"Build","status":"running"}});
+    assert_eq!(to_server(next).await.status, 200);
+    system.build_by_id(&id, is_in("Build")).await;
+    let nobodys = json!({"data":{"phase_name":"Test"}});
+    for refused in [
+        taker.post(path, &nobodys).await,
+        to_server(nobodys.clone()).await,
+    ] {
+        assert_eq!(
+            (refused.status, refused.error_code().as_str()),
+            (400, "missing_key")
+        );
+    }
+    assert_eq!(system.database.builds().await.unwrap().len(), 1);
+    for event in system.database.events().await.unwrap() {
+        assert!(!format!("{event:?}").contains("hunter2"), "{event:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_was_answered_survives_a_dead_broker_and_a_killed_agent() {
     let mut system = System::bare().await;
     let mut taker = Taker::start(&system, &[]).await;

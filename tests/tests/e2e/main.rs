@@ -26,6 +26,7 @@ mod history;
 mod hostile;
 mod ingest;
 mod ingest_agent;
+mod ingest_hooks;
 mod ingest_order;
 mod ingest_runner;
 mod ingest_told;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::log_lines::append;
 use crate::pages::open;
 
-async fn system_with(settings: &[(&'static str, &str)]) -> System {
+pub(crate) async fn system_with(settings: &[(&'static str, &str)]) -> System {
     let mut system = System::bare().await;
     let aggregator = Aggregator::start(&system.nats, &system.database).await;
     system.aggregators.push(aggregator);
@@ -37,14 +37,14 @@ fn line(cwd: &Path, session: &str, rest: &Value) -> String {
     format!("{line}\n")
 }
 
-fn says(cwd: &Path, session: &str, message: &str) -> String {
+pub(crate) fn says(cwd: &Path, session: &str, message: &str) -> String {
     let message = json!({"type":"assistant","uuid":format!("u-{message}"),"message":{"id":message,"role":"assistant",
         "model":"claude-sonnet-4-5-20250929","content":[{"type":"text","text":SECRET}],
         "usage":{"input_tokens":3,"cache_creation_input_tokens":100,"cache_read_input_tokens":1000,"output_tokens":7}}});
     line(cwd, session, &message)
 }
 
-fn asks(cwd: &Path, session: &str) -> String {
+pub(crate) fn asks(cwd: &Path, session: &str) -> String {
     let prompt = json!({"type":"user","uuid":"u1","message":{"role":"user","content":SECRET}});
     format!(
         "{}\n{}",

@@ -94,6 +94,26 @@ fn events_are_told_in_their_order_without_lines_of_logs() {
 }
 
 #[test]
+fn secrets_in_the_texts_of_events_are_masked_also_across_the_border_of_what_is_kept() {
+    let secret = "psql postgres://app:hunter2@db/shop";
+    let long = format!("{} {secret}", "x".repeat(470));
+    let lines: String = [
+        json!({"type":"task_complete","data":{"task":secret}}),
+        json!({"type":"error","data":{"message":long}}),
+        json!({"type":"completion","data":{"success":true,"summary":secret}}),
+    ]
+    .iter()
+    .map(|line| format!("{line}\n"))
+    .collect();
+    let told = told_of(&sums(Kind::FoundryEvents, &lines));
+    assert!(!told.to_string().contains("hunt"), "{told}");
+    assert_eq!(
+        told["events"][0]["data"]["task"],
+        "psql postgres://app:[masked]@db/shop"
+    );
+}
+
+#[test]
 fn only_the_newest_events_are_kept_and_their_numbers_say_how_many_there_were() {
     let text: String = (0..500)
         .map(|n| format!("{{\"type\":\"iteration_start\",\"data\":{{\"iteration\":{n}}}}}\n"))

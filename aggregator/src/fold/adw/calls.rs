@@ -1,7 +1,9 @@
 //! What the orchestrator tells by HTTP: a phase starts (`http/adw-phase-update`),
-//! how a phase went (`http/task-logs`), the end (`http/workflow-complete`). It
-//! says the same as `completed_phases.json`, so it is brought into that shape,
-//! and the newer of the two counts.
+//! how a phase went (`http/task-logs`), the end (`http/workflow-complete`), or
+//! anything (`http/event`). It says the same as `completed_phases.json`, so it
+//! is brought into that shape, and the newer of the two counts.
+
+use std::borrow::Cow;
 
 use protocol::{BuildState, Event, Timestamp};
 use serde_json::{Map, Value, json};
@@ -11,11 +13,16 @@ use crate::fold::phases;
 use crate::fold::run::{EndedBy, Run};
 use crate::fold::value::{cut, name, names, sentence};
 
+/// Anything else that is told of a workflow, and where it may tell it beside its own members.
+const EVENT: &str = "http/event";
+const NESTED: [&str; 3] = ["data", "payload", "metadata"];
+
 /// What the orchestrator calls the phase after the last one.
 const END: &str = "Completed";
 
 /// Whether a call says that a phase starts.
-pub(super) fn starts(document: &Map<String, Value>) -> bool {
+pub(super) fn starts(event: &Event, document: &Map<String, Value>) -> bool {
+    let document = &*told(event, document);
     phase(document).is_some()
         && status(document).is_some_and(|word| words::state(&word) == BuildState::Running)
 }
@@ -32,8 +39,24 @@ fn status(document: &Map<String, Value>) -> Option<String> {
     name(document, "phase_status").or_else(|| name(document, "status"))
 }
 
+/// What a call tells: an event (`http/event`) may have it all in a member of its own.
+fn told<'a>(event: &Event, document: &'a Map<String, Value>) -> Cow<'a, Map<String, Value>> {
+    if event.file != EVENT {
+        return Cow::Borrowed(document);
+    }
+    let nested = NESTED.iter().rev();
+    let nested = nested.filter_map(|key| document.get(*key)?.as_object());
+    let mut all = Map::new();
+    for members in nested.chain([document]) {
+        let known = members.iter().filter(|(_, value)| !value.is_null());
+        all.extend(known.map(|(key, value)| (key.clone(), value.clone())));
+    }
+    Cow::Owned(all)
+}
+
 /// Takes over a call. Any other than these is a sign of life.
 pub(super) fn content(run: &mut Run, event: &Event, document: &Map<String, Value>, at: Timestamp) {
+    let document = &*told(event, document);
     fields::merge_told(run, document);
     if event.file == "http/task-logs"
         && let Some(phase) = phase(document)
@@ -51,8 +74,12 @@ pub(super) fn content(run: &mut Run, event: &Event, document: &Map<String, Value
     let state = words::state(&word);
     let (phase, ends) = match event.file.as_str() {
         "http/workflow-complete" => (None, true),
-        "http/adw-phase-update" => {
+        "http/adw-phase-update" | EVENT => {
             let phase = phase(document);
+            if phase.is_none() && event.file == EVENT {
+                // A word that is said of no phase may be of anything.
+                return judge(run, at);
+            }
             let ends = phase
                 .as_deref()
                 .is_some_and(|phase| phases::same(phase, END));

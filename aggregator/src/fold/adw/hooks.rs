@@ -16,6 +16,8 @@ use crate::fold::value::{count, cut};
 
 /// As agents name the file.
 const FILE: &str = "hook_events.jsonl";
+/// As the hooks come by a call, one by one.
+const CALL: &str = "http/hook";
 /// Version of the digest that is understood.
 const VERSION: u64 = 1;
 /// Files of one workflow: the main tree's and its worktree's, and a few that were moved.
@@ -92,6 +94,14 @@ pub(super) fn take(track: &mut Track, event: &Event, document: &Map<String, Valu
         .or(hooks.notice.take());
 }
 
+/// A hook that came by a call: of it only the list counts, which is whole each time.
+pub(super) fn called(track: &mut Track, event: &Event, document: &Map<String, Value>) {
+    let told = track.run.as_ref().and_then(|run| run.build.ended_at);
+    let is_tail = told.is_some_and(|ended| moment(event) > ended);
+    let list = stream_json::todos(document).filter(|_| !is_tail && event.file == CALL);
+    track.hooks.todos = list.or(track.hooks.todos.take());
+}
+
 /// The next run begins: what was counted is of the one before.
 pub(super) fn begin_again(track: &mut Track) {
     let hooks = &mut track.hooks;
@@ -119,7 +129,7 @@ impl Hooks {
 
     /// Brings it to the build, after what the stream-JSON files tell.
     pub(super) fn apply(&self, run: &mut Run) {
-        if self.files.is_empty() {
+        if self.is_empty() {
             return;
         }
         let (sum, before) = (self.sum(), &self.before);

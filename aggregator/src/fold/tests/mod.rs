@@ -13,4 +13,5 @@ mod runner_oddities;
 mod runs;
 mod sent;
 mod sent_by_runners;
+mod sessions;
 mod spent;

@@ -25,6 +25,8 @@ const REFUSALS: [(u16, &str); 8] = [
     (422, "The body is no JSON object, or cannot be meant"),
     (503, "It cannot be kept now: send it again"),
 ];
+/// Those of routes that read no body.
+const WITHOUT_BODY: [u16; 3] = [400, 401, 403];
 const _: () = assert!(MAX_BODY == 1024 * 1024, "the description names the limit");
 
 /// Adds them to a description.
@@ -59,10 +61,8 @@ fn operation(route: &Described) -> Value {
             } },
         });
     }
-    if is_admitted(route) {
-        // One of them: whichever is configured.
-        operation["security"] = json!([{ TOKEN: [] }, {}]);
-    }
+    // One of them: whichever is configured.
+    operation["security"] = json!([{ TOKEN: [] }, {}]);
     operation
 }
 
@@ -83,12 +83,7 @@ fn parameters(route: &Described) -> Vec<Value> {
         "name": "Phaseline-Host", "in": "header", "required": false, "schema": { "type": "string" },
         "description": "The caller's host; required from another machine",
     });
-    in_path.chain(is_admitted(route).then_some(host)).collect()
-}
-
-/// Not everybody may call it.
-fn is_admitted(route: &Described) -> bool {
-    !route.example.is_empty() || is_websocket(route)
+    in_path.chain([host]).collect()
 }
 
 fn is_websocket(route: &Described) -> bool {
@@ -104,17 +99,18 @@ fn responses(route: &Described) -> Value {
             "503": answer("Too many runners are connected", None),
         });
     }
-    if route.answer.is_empty() {
-        return json!({ "204": { "description": "There was none" } });
-    }
-    let mut responses = Map::new();
-    let kept = match route.example.is_empty() {
-        true => "The answer",
-        false => "What it says is safe, or it says nothing of a build",
+    let has_body = !route.example.is_empty();
+    let kept = match has_body {
+        false => "The answer",
+        true => "What it says is safe, or it says nothing of a build",
     };
-    responses.insert("200".to_owned(), answer(kept, Some(read(route.answer))));
-    if !route.example.is_empty() {
-        for (status, why) in REFUSALS {
+    let (status, good) = match route.answer {
+        "" => ("204", json!({ "description": "There was none" })),
+        example => ("200", answer(kept, Some(read(example)))),
+    };
+    let mut responses = Map::from_iter([(status.to_owned(), good)]);
+    for (status, why) in REFUSALS {
+        if has_body || WITHOUT_BODY.contains(&status) {
             responses.insert(status.to_string(), answer(why, None));
         }
     }

@@ -148,3 +148,51 @@ fn a_hook_alone_is_a_workflow_that_works() {
     assert_eq!(play.build().state, BuildState::Running);
     assert!(play.build().state_reason.is_some());
 }
+
+#[test]
+fn an_event_is_a_sign_of_life_and_its_phase_counts_wherever_it_tells_it() {
+    let mut play = play();
+    update(&mut play, "Plan", "running");
+    let event = json!({"event_type":"note","message":"halfway","status":"failed","data":{"a":1}});
+    write(&mut play, "http/event", event);
+    let build = play.build();
+    assert_eq!(
+        (build.state, build.phase.as_deref()),
+        (BuildState::Running, Some("Plan")),
+        "nobody says what failed"
+    );
+    for (event, phase) in [
+        (
+            json!({"data":{"phase_name":"Build","phase_status":"started","phase_number":3,"issue_number":83}}),
+            "Build",
+        ),
+        (
+            json!({"payload":{"current_phase":{"name":"Lint"},"status":"running"},"status":null}),
+            "Lint",
+        ),
+        (
+            json!({"metadata":{"current_phase":"Test"},"status":"running"}),
+            "Test",
+        ),
+    ] {
+        write(&mut play, "http/event", event);
+        assert_eq!(play.build().phase.as_deref(), Some(phase));
+    }
+    assert_eq!(play.build().issue.as_deref(), Some("83"));
+    let failed =
+        json!({"data":{"phase_name":"Test","phase_status":"failed","error_message":"2 failed"}});
+    write(&mut play, "http/event", failed);
+    let build = play.build();
+    assert_eq!(
+        (build.state, build.error.as_deref()),
+        (BuildState::Failed, Some("2 failed"))
+    );
+    write(&mut play, "http/event", json!({"event_type":"note"}));
+    assert_eq!(play.build().run, 1);
+    let again = json!({"data":{"phase_name":"Plan","phase_status":"started"}});
+    write(&mut play, "http/event", again);
+    assert_eq!(play.build().run, 2);
+    let end = json!({"current_phase":"Completed","status":"completed"});
+    write(&mut play, "http/event", end);
+    assert_eq!(play.build().state, BuildState::Completed);
+}

@@ -93,3 +93,33 @@ fn texts_that_may_leave_the_host_are_shown() {
         "command: ls"
     );
 }
+
+#[test]
+fn a_list_that_comes_by_a_call_is_the_workflows_until_the_next_run() {
+    let mut play = play();
+    let hook = |n: u64, text: &str| {
+        json!({"event_id":n,"event_type":"PreToolUse","tool_name":"TodoWrite",
+            "todos":[{"text":text,"state":"in_progress","tools":null}]})
+    };
+    write(&mut play, "http/hook", hook(1, "Plan it"));
+    write(&mut play, STATE, fresh());
+    write(&mut play, "http/hook", json!({"event_type":"Stop"}));
+    let text = |play: &super::Play| {
+        play.build()
+            .todos
+            .as_ref()
+            .map(|list| list[0]["text"].clone())
+    };
+    assert_eq!(text(&play), Some(json!("Plan it")), "other hooks leave it");
+    write(&mut play, "http/hook", hook(2, "Write it"));
+    assert_eq!(text(&play), Some(json!("Write it")));
+    phases(&mut play, &["Plan"], Some("Build"));
+    phases(&mut play, &[], Some("Plan"));
+    assert_eq!((play.build().run, text(&play)), (2, None));
+    // What a stream-JSON file tells is more.
+    let stream = json!({"digest":"stream-json","v":1,"attempts":[],"todos":[{"text":"Its own","state":"pending","tools":3}],
+        "tools":{"calls":3,"errors":0,"last":null},"lines":1,"bad_lines":0});
+    write(&mut play, "agents/3af4a34d/ops/raw_output.jsonl", stream);
+    write(&mut play, "http/hook", hook(3, "Plan it again"));
+    assert_eq!(text(&play), Some(json!("Its own")));
+}
