@@ -239,6 +239,10 @@ async fn a_mount_over_a_directory_that_is_just_being_watched_costs_the_first_nam
     for (round, name) in (0..RACES).zip(&names) {
         fs::create_dir(name).unwrap();
         // Between its listing and its watch the agent may be anywhere in these.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "microseconds, which are the experiment"
+        )]
         std::thread::sleep(Duration::from_micros(round * 25));
         if rustix::mount::mount_bind(&source, name).is_err() {
             eprintln!("skipped: this system does not let us mount anything");
