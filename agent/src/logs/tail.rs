@@ -99,11 +99,16 @@ impl State {
             return self.read_on(file, meta.size, false);
         }
         let inode = opened.as_ref().map(|(_, meta)| meta.inode);
-        if let Some((file, size)) = self.moved_aside(&beneath, place, inode)
-            && let Some(mut piece) = self.read_on(&file, size, true)?
-        {
-            piece.more = true;
-            return Ok(Some(piece));
+        if let Some((file, size)) = self.moved_aside(&beneath, place, inode) {
+            // Until its writer has written elsewhere, it may go on in the file that was moved: the end of a line.
+            let is_ended = opened.as_ref().is_some_and(|(_, meta)| meta.size > 0);
+            if let Some(mut piece) = self.read_on(&file, size, is_ended)? {
+                piece.more = true;
+                return Ok(Some(piece));
+            }
+            if !is_ended {
+                return Ok(None);
+            }
         }
         let (file, meta) = opened.ok_or(ReadError::Missing)?;
         self.begin(&file, meta, place.found, new_generation)

@@ -124,6 +124,25 @@ fn a_file_that_was_rotated_is_read_to_its_end_first() {
 }
 
 #[test]
+fn a_writer_may_go_on_in_a_rotated_file_until_it_writes_to_the_new_one() {
+    let mut log = Log::new();
+    log.append("one\n");
+    assert_eq!(log.lines(), ["one"]);
+    let old = log.dir.path().join("a.log.1");
+    let mut writer = OpenOptions::new().append(true).open(log.path()).unwrap();
+    writer.write_all(b"two, in the mid").unwrap();
+    fs::rename(log.path(), &old).unwrap();
+    assert!(log.lines().is_empty(), "the rest of the line is to come");
+    writer.write_all(b"dle\nthree\n").unwrap();
+    // As `logrotate` makes it before the writer hears of it.
+    log.append("");
+    assert_eq!(log.lines(), ["two, in the middle", "three"]);
+    writer.write_all(b"four\nhalf").unwrap();
+    log.append("five\n");
+    assert_eq!(log.lines(), ["four", "half", "five"]);
+}
+
+#[test]
 fn what_is_too_far_behind_is_passed_over_and_counted() {
     let mut log = Log::new();
     log.append("first\n");
