@@ -55,6 +55,11 @@ async fn use_every_connection(fleet: &Fleet) {
 /// pass: a client of NATS keeps its old one until it has another.
 async fn swallow(fleet: &Fleet, wires: &Wires, (name, wire, part): Hop, network: Network) {
     let proxy = wire(wires);
+    // Whoever gave the last one up may still be waiting before the next.
+    eventually_within(PATIENCE, name, async || {
+        check(!proxy.held().is_empty(), || "no connection".to_owned())
+    })
+    .await;
     let (held, since) = (proxy.strand(network), Instant::now());
     assert!(!held.is_empty(), "{name}: there is no connection");
     let mut given_up = Vec::new();
