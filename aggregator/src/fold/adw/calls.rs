@@ -35,7 +35,7 @@ fn phase(document: &Map<String, Value>) -> Option<String> {
         .or_else(|| name(document, "current_phase"))
 }
 
-fn status(document: &Map<String, Value>) -> Option<String> {
+pub(super) fn status(document: &Map<String, Value>) -> Option<String> {
     name(document, "phase_status").or_else(|| name(document, "status"))
 }
 

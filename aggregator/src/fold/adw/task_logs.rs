@@ -8,7 +8,7 @@ use protocol::{BuildState, Event};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::words;
+use super::{calls, words};
 use crate::fold::run::Run;
 use crate::fold::value::{count, dollars, name};
 
@@ -81,8 +81,7 @@ pub(super) fn keep(run: &mut Run, phase: &str, event: &Event, document: &Map<Str
             log.insert(key.to_owned(), value.clone());
         }
     }
-    let word = name(document, "phase_status").or_else(|| name(document, "status"));
-    let word = word.unwrap_or_default();
+    let word = calls::status(document).unwrap_or_default();
     // A phase that starts has spent nothing, and forgets nothing of its earlier visits.
     if word == "skipped" || words::state(&word) != BuildState::Running {
         add(log, document);

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use harness::oracle::Recorder;
 use harness::scale::scale;
 use harness::steady::Steady;
-use harness::system::{Agent, Aggregator, HOST, System};
+use harness::system::{HOST, System};
 use harness::wait::{check, eventually};
 use harness::writer::Project;
 
-use super::{nothing_ended, projects, report, what_gave_way_is_marked};
+use super::{nothing_ended, projects, report, system_with, what_gave_way_is_marked};
 
 /// Bytes of the outbox and what lies beside it.
 fn outbox_bytes(state: &Path) -> u64 {
@@ -24,17 +24,7 @@ fn outbox_bytes(state: &Path) -> u64 {
 
 /// An agent whose outbox may take 8 MiB.
 async fn system_with_a_small_outbox() -> System {
-    let mut system = System::bare().await;
-    let aggregator = Aggregator::start(&system.nats, &system.database).await;
-    system.aggregators.push(aggregator);
-    system.agents.push(Agent::start_with(
-        HOST,
-        system.watch.clone().into_os_string(),
-        &system.nats,
-        &[("PHASELINE_OUTBOX_MAX", "8MiB")],
-    ));
-    system.host_is(HOST, "up").await;
-    system
+    system_with("PHASELINE_OUTBOX_MAX", "8MiB").await
 }
 
 /// Each project's newest number is at least this: all of them together were several times the limit.

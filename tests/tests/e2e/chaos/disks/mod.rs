@@ -111,6 +111,11 @@ async fn all_arrived(system: &System, recorder: &Recorder, projects: &[Project])
 /// An agent whose state directory is on this disk.
 async fn system_on(disk: &Disk) -> System {
     let state = disk.path().join("agent");
+    system_with("PHASELINE_STATE_DIR", state.to_str().unwrap()).await
+}
+
+/// An agent with this setting of its own.
+async fn system_with(setting: &'static str, value: &str) -> System {
     let mut system = System::bare().await;
     let aggregator = Aggregator::start(&system.nats, &system.database).await;
     system.aggregators.push(aggregator);
@@ -118,7 +123,7 @@ async fn system_on(disk: &Disk) -> System {
         HOST,
         system.watch.clone().into_os_string(),
         &system.nats,
-        &[("PHASELINE_STATE_DIR", state.to_str().unwrap())],
+        &[(setting, value)],
     ));
     system.host_is(HOST, "up").await;
     system
