@@ -44,9 +44,11 @@ WITH advanced AS (
     ON CONFLICT (host, producer, project_token) DO UPDATE SET fold = EXCLUDED.fold
 ), builds AS (
     INSERT INTO build (id, host, producer, project_token, project, path, run, session_id, state, branch, started_at,
-                       ended_at, alive_at, last_updated, cost_usd, opened_seq, seq, completed_seq, body, costs)
-    SELECT id, host, producer, project_token, project, path, run, session_id, state, branch, started_at,
-           ended_at, alive_at, at, cost_usd::numeric, seq, seq, completed_seq, body::jsonb, costs::jsonb
+                       ended_at, alive_at, last_updated, opened_at, cost_usd, opened_seq, seq, completed_seq, body, costs)
+    SELECT id, host, producer, project_token, project, path, run, session_id, state, branch, started_at, ended_at, alive_at, at,
+           CASE WHEN NOT EXISTS (SELECT FROM build WHERE build.id = new.id)
+                THEN LEAST(at, (SELECT min(committed_at) FROM event WHERE build_id = new.id)) ELSE at END,
+           cost_usd::numeric, seq, seq, completed_seq, body::jsonb, costs::jsonb
     FROM advanced, unnest($26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::int[],
             $33::text[], $34::text[], $35::text[], $36::timestamptz[], $37::timestamptz[], $38::timestamptz[],
             $39::text[], $40::bigint[], $41::bigint[], $42::text[], $43::text[])

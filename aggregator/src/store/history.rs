@@ -105,11 +105,11 @@ impl Store {
     /// The runs of a track, oldest first.
     pub(crate) async fn runs(&self, key: &TrackKey) -> Result<Vec<StoredRun>, StoreError> {
         let client = self.client().await?;
-        // The first event is written in the transaction that opens the build.
+        // A database of before may say that a build was opened after a part of it that came first.
         let query = client
             .prepare_cached(&format!(
                 "SELECT {BUILD_COLUMNS},
-                    costs::text AS costs, COALESCE((SELECT min(committed_at) FROM event WHERE build_id = build.id) = opened_at, false) AS whole
+                    costs::text AS costs, COALESCE((SELECT min(committed_at) FROM event WHERE build_id = build.id) <= opened_at, false) AS whole
                  FROM build WHERE host = $1 AND producer = $2 AND project_token = $3 ORDER BY run"
             ))
             .await?;

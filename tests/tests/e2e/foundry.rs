@@ -194,7 +194,13 @@ async fn a_rebuild_finds_the_same_parts_for_the_same_builds() {
     let project = system.project("shop");
     let write =
         |file: &str, text: &str| put(project.dir(), &format!(".context-foundry/{file}"), text);
+    // Committed alone, before there is a build: the first event of the first run.
     write("build-tasks.json", &plan());
+    eventually("the plan is stored", async || {
+        let events = system.database.events().await?;
+        check(events.len() == 1, || format!("{events:#?}"))
+    })
+    .await;
     for run in 1..=2 {
         project.phase(&fixtures::phase("shop", "Scout", "1/7", "researching"));
         system.build(&project, run, |_| true).await;
