@@ -116,6 +116,8 @@ pub struct LiveMetrics {
     pub conflated: Counter,
     /// Changes that the hub took in.
     pub changes: Counter,
+    /// Of these, changes that this replica's own writer handed over.
+    pub own_changes: Counter,
     /// Times the hub read Postgres because frames were missing.
     pub catch_ups: Counter,
     /// Live messages that could not be read.
@@ -313,6 +315,11 @@ fn register_live(to: &mut Registry, m: &LiveMetrics) {
         m.conflated.clone(),
     );
     to.register("changes", "Changes taken in by the hub", m.changes.clone());
+    to.register(
+        "own_changes",
+        "Changes that the own writer handed to the hub",
+        m.own_changes.clone(),
+    );
     to.register(
         "catch_ups",
         "Times the hub read Postgres for missing frames",

@@ -1,6 +1,7 @@
 //! The connection to NATS: settings, and reconnecting for ever. The stream and
 //! its consumer are in [`stream`].
 
+mod echo;
 mod logs;
 mod stream;
 
@@ -14,10 +15,12 @@ use protocol::subject;
 use rand::RngExt as _;
 use tokio::sync::watch;
 
+pub(crate) use echo::keep_proving;
 pub(crate) use logs::{MAX_LOG_BATCHES, log_messages};
 pub(crate) use stream::{MAX_BATCH, ensure_stream, messages, renew_consumer, stream_name};
 
-/// Keep-alive of the connection; it is given up when two are missed: in 12 s, and made anew within 15.
+/// Keep-alive of a connection on which nothing comes; it is given up when two are missed: in 12 s, and made
+/// anew within 15. One on which something comes is proved by [`keep_proving`].
 const PING_INTERVAL: Duration = Duration::from_secs(4);
 /// Longest wait between two attempts to connect: a server that comes back is used at once.
 const RECONNECT_CAP_MS: u64 = 500;

@@ -18,7 +18,7 @@ use crate::alerts::Alerts;
 use crate::budgets::{self, Budget};
 use crate::config::Config;
 use crate::ingest::{LogWay, StreamSink};
-use crate::live::{self, Hub};
+use crate::live::{self, Hub, OwnReader, Servers};
 use crate::metrics::Metrics;
 use crate::nats::{self, Nats};
 use crate::store::{DatabaseTarget, Store};
@@ -54,6 +54,7 @@ pub async fn run(
     raise_file_limit();
     let metrics = Arc::new(Metrics::new());
     let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
+    let (own, own_reader) = live::own_frames();
     let (leads, leadership) = watch::channel(Leadership::None);
     let alerts = Arc::new(Alerts::default());
     let health = Arc::new(Health {
@@ -101,25 +102,38 @@ pub async fn run(
     };
     parts.spawn(well(spending.run(ending.clone())));
     parts.spawn(tell_ready(health, ready, ending.clone()));
-    let servers = config.servers;
-    let freshness = live::watch_freshness(Arc::clone(&hub), nats.clone(), servers, ending.clone());
-    parts.spawn(well(freshness));
+    parts.spawn(well(look_after(&hub, &nats, config.servers, &ending)));
     let writer = WriterParts {
         store: store.clone(),
         nats: nats.clone(),
         metrics,
         alerts,
+        own,
         retention: config.retention,
         log_limits: config.log_limits,
         fail_point: FailPoint::from_environment(),
     };
-    parts.spawn(work(writer, hub, leads, ending.clone()));
+    parts.spawn(work(writer, hub, own_reader, leads, ending.clone()));
 
     let outcome = wait(&mut parts, &ending).await;
     ending.cancel();
     let late = finish(parts, connections).await;
     close(&nats).await;
     outcome.and(late)
+}
+
+/// Notices what is away or dead.
+fn look_after(
+    hub: &Arc<Hub>,
+    nats: &Nats,
+    servers: Servers,
+    ending: &CancellationToken,
+) -> impl Future<Output = ()> + Send + use<> {
+    let freshness = live::watch_freshness(Arc::clone(hub), nats.clone(), servers, ending.clone());
+    let proving = nats::keep_proving(nats.clone(), ending.clone());
+    async {
+        tokio::join!(freshness, proving);
+    }
 }
 
 /// A part that cannot fail.
@@ -235,6 +249,7 @@ pub async fn migrate(database: &DatabaseTarget) -> anyhow::Result<()> {
 async fn work(
     writer: WriterParts,
     hub: Arc<Hub>,
+    own: OwnReader,
     leads: watch::Sender<Leadership>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -246,7 +261,7 @@ async fn work(
     tokio::join!(
         writer::run(writer, leads, stop.clone()),
         live::follow_logs(Arc::clone(&hub), nats.clone(), stop.clone()),
-        live::follow(hub, nats, store, stop)
+        live::follow(hub, nats, store, own, stop)
     );
     Ok(())
 }

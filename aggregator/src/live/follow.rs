@@ -1,5 +1,6 @@
 //! Keeps the hub at the newest change: subscribe first, then read Postgres,
-//! then apply frames in order. A missing frame, a leader whose `seq` is ahead,
+//! then apply frames in order, those of this replica's own writer as it hands
+//! them over, those of another from NATS. A missing frame, a leader whose `seq` is ahead,
 //! or a new connection to NATS leads to one read of Postgres. Nothing polls.
 
 use std::sync::Arc;
@@ -9,11 +10,12 @@ use async_nats::{Message, Subscriber};
 use futures::StreamExt as _;
 use protocol::subject;
 use serde_json::Value;
-use tokio::time::{Instant, MissedTickBehavior, sleep, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::{Hub, Taken};
 use super::incoming::Incoming;
+use super::own::OwnReader;
 use super::state::{BuildRow, RowSet};
 use super::{LOOK_BACK, MAX_RESUME};
 use crate::nats::Nats;
@@ -33,11 +35,18 @@ const SWEEP: Duration = Duration::from_secs(60);
 const BEHIND_IN_A_ROW: u32 = 2;
 
 /// Follows until `stop`.
-pub(crate) async fn follow(hub: Arc<Hub>, nats: Nats, store: Store, stop: CancellationToken) {
+pub(crate) async fn follow(
+    hub: Arc<Hub>,
+    nats: Nats,
+    store: Store,
+    own: OwnReader,
+    stop: CancellationToken,
+) {
     let mut follower = Follower {
         hub,
         nats,
         store,
+        own,
         behind: None,
         backward: 0,
     };
@@ -54,6 +63,7 @@ struct Follower {
     hub: Arc<Hub>,
     nats: Nats,
     store: Store,
+    own: OwnReader,
     /// The leader is at this `seq`; when the frames are not here by then, Postgres is read.
     behind: Option<(u64, Instant)>,
     backward: u32,
@@ -79,6 +89,7 @@ impl Follower {
             let overdue = self.behind.map(|(_, at)| at);
             tokio::select! {
                 biased;
+                frames = self.own.next() => self.take_own(frames),
                 frame = next(&mut live) => match frame {
                     Some(message) => self.take(message).await,
                     None => return,
@@ -121,14 +132,28 @@ impl Follower {
                 if self.hub.take(incoming) == Taken::Gap {
                     self.catch_up().await;
                 }
-                if self.behind.is_some_and(|(seq, _)| self.hub.seq() >= seq) {
-                    self.behind = None;
-                }
+                self.arrived();
             }
             Err(error) => {
                 self.hub.metrics.live.bad_frames.inc();
                 tracing::warn!(subject = %message.subject, %error, "failed to read a live message");
             }
+        }
+    }
+
+    /// One that does not follow on what is known (this view is being loaded) comes once more, by NATS.
+    fn take_own(&mut self, frames: Vec<Incoming>) {
+        for frame in frames {
+            if self.hub.take(frame) == Taken::New {
+                self.hub.metrics.live.own_changes.inc();
+            }
+        }
+        self.arrived();
+    }
+
+    fn arrived(&mut self) {
+        if self.behind.is_some_and(|(seq, _)| self.hub.seq() >= seq) {
+            self.behind = None;
         }
     }
 
@@ -160,14 +185,7 @@ impl Follower {
         if !self.nats.is_connected() {
             return;
         }
-        let client = &self.nats.client;
-        let echo = async {
-            let inbox = client.new_inbox();
-            let mut own = client.subscribe(inbox.clone()).await.ok()?;
-            client.publish(inbox, bytes::Bytes::new()).await.ok()?;
-            own.next().await
-        };
-        if timeout(SETTLE_WITHIN, echo).await.ok().flatten().is_none() {
+        if !self.nats.echoes(SETTLE_WITHIN).await {
             tracing::warn!(
                 "NATS did not confirm the subscriptions in time; a gap would be seen and closed"
             );

@@ -22,8 +22,10 @@ use crate::metrics::Metrics;
 /// Whether a frame was taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// Now or before.
-    Yes,
+    /// Now.
+    New,
+    /// Before.
+    Known,
     /// Something before it is missing.
     Gap,
 }
@@ -157,18 +159,16 @@ impl Hub {
     /// Takes in a frame and hands it on.
     pub(super) fn take(&self, incoming: Incoming) -> Taken {
         let now = now();
-        self.metrics
-            .live
-            .hop_commit_to_hub
-            .observe_ms(now.millis_since(incoming.at));
+        let waited = now.millis_since(incoming.at);
         let mut state = self.state();
         match state.apply(incoming, now) {
-            Applied::Old => Taken::Yes,
+            Applied::Old => Taken::Known,
             Applied::Gap => Taken::Gap,
             Applied::Change(change) => {
+                self.metrics.live.hop_commit_to_hub.observe_ms(waited);
                 self.tell(change);
                 self.note(&state);
-                Taken::Yes
+                Taken::New
             }
         }
     }

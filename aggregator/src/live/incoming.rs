@@ -1,4 +1,4 @@
-//! A frame as the leader published it on NATS, read.
+//! A frame of the leader, as the hub takes it in: read from NATS or, on the leader itself, handed over.
 
 use bytes::Bytes;
 use protocol::{Build, BuildState, Frame, FrameType, Host, Timestamp};
@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// What a frame says.
 #[derive(Debug)]
-pub(super) enum Said {
+pub(crate) enum Said {
     /// A merge patch of a build; of a new one it has all members that are not null.
     Update {
         id: String,
@@ -21,16 +21,16 @@ pub(super) enum Said {
 
 /// A frame that the hub takes in, with its text for the browsers.
 #[derive(Debug)]
-pub(super) struct Incoming {
-    pub(super) seq: u64,
-    pub(super) at: Timestamp,
-    pub(super) said: Said,
-    pub(super) text: Utf8Bytes,
+pub(crate) struct Incoming {
+    pub(crate) seq: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) said: Said,
+    pub(crate) text: Utf8Bytes,
 }
 
 /// Why a live message is not taken in.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BadFrame {
+pub(crate) enum BadFrame {
     #[error("not UTF-8")]
     NotText,
     #[error("not a frame: {0}")]
@@ -44,7 +44,7 @@ pub(super) enum BadFrame {
 }
 
 impl Incoming {
-    pub(super) fn read(payload: Bytes) -> Result<Self, BadFrame> {
+    pub(crate) fn read(payload: Bytes) -> Result<Self, BadFrame> {
         let text = Utf8Bytes::try_from(payload).map_err(|_| BadFrame::NotText)?;
         let frame: Frame<Map<String, Value>> =
             serde_json::from_str(&text).map_err(BadFrame::NotAFrame)?;

@@ -13,6 +13,7 @@ mod hub;
 mod incoming;
 mod join;
 mod logs;
+mod own;
 #[cfg(test)]
 mod ring_tests;
 mod state;
@@ -29,8 +30,10 @@ pub(crate) use filter::Filter;
 pub(crate) use follow::follow;
 pub(crate) use freshness::{Servers, watch_freshness};
 pub(crate) use hub::{Hub, now};
+pub(crate) use incoming::{Incoming, Said};
 pub(crate) use join::Joined;
 pub(crate) use logs::{LogFrame, follow_logs};
+pub(crate) use own::{OwnFrames, OwnReader, own_frames};
 
 /// A leader speaks every 5 s; after two missed words nobody leads.
 pub(crate) const LEADER_SILENT: Duration = Duration::from_secs(11);

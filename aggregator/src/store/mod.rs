@@ -180,7 +180,15 @@ impl From<deadpool_postgres::PoolError> for StoreError {
 pub(crate) async fn answered<T, E: Into<StoreError>>(
     answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T, StoreError> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+    answered_within(ANSWER_TIMEOUT, answer).await
+}
+
+/// The same with a limit of its own.
+async fn answered_within<T, E: Into<StoreError>>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(limit, answer).await {
         Ok(answer) => answer.map_err(Into::into),
         Err(_) => Err(StoreError::Unreachable("no answer in time".to_owned())),
     }

@@ -1,19 +1,26 @@
 //! The writer's own connection. It holds the lock that makes this the leader,
 //! on the very connection that writes: when one is gone, so is the other.
 
+use std::time::Duration;
+
 use tokio::task::JoinSet;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls, Statement};
 use tokio_util::sync::CancellationToken;
 
 use super::columns::{FIGURES, MOVE_ALIVE, commit_all, commit_builds};
-use super::{STATEMENT_TIMEOUT_MS, Store, StoreError, answered, describe, with_server_options};
+use super::{
+    STATEMENT_TIMEOUT_MS, Store, StoreError, answered, answered_within, describe,
+    with_server_options,
+};
 
 /// Postgres' advisory lock of the leader; "phaselin" in ASCII.
 const LEADER_LOCK: i64 = 0x7068_6173_656c_696e;
 /// A waiting follower asks anew so often: a statement that waits for days would keep Postgres from
 /// vacuuming, and a connection that is open at this end only would be waited on for ever.
-const LOCK_SLICE_MS: u32 = 5_000;
+const LOCK_SLICE_MS: u32 = 4_000;
+/// The answer to a slice: a connection that dies while one is waited for is given up within two slices and this.
+const SLICE_ANSWER: Duration = Duration::from_millis(LOCK_SLICE_MS as u64 + 4_000);
 
 pub(super) struct Statements {
     pub(super) commit_builds: Statement,
@@ -117,7 +124,7 @@ impl WriterSession {
                     Err(error) => Err(error),
                 }
             };
-            if answered(asked).await? {
+            if answered_within(SLICE_ANSWER, asked).await? {
                 break;
             }
         }

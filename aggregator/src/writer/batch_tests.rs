@@ -4,6 +4,7 @@ use protocol::{Document, FrameType};
 use serde_json::json;
 
 use super::*;
+use crate::live::Incoming;
 use crate::writer::commit::{self, HostChange, Seqs};
 use crate::writer::publish;
 
@@ -227,6 +228,13 @@ fn an_ended_build_gets_a_second_seq_and_a_frame_for_its_end() {
     );
 
     let frames = publish::frames(&plan, &hosts, &numbers, at(100));
+    // What this replica's own readers get is what all others read.
+    for (own, out) in frames.own.iter().zip(&frames.out) {
+        let read = Incoming::read(out.payload.clone()).unwrap();
+        assert_eq!(format!("{own:?}"), format!("{read:?}"));
+    }
+    assert_eq!(frames.own.len(), frames.out.len());
+    let frames = frames.out;
     let read = |index: usize| -> protocol::Frame<Value> {
         serde_json::from_slice(&frames[index].payload).unwrap()
     };

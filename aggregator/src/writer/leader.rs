@@ -17,6 +17,7 @@ use super::silence::OpenBuilds;
 use super::tracks::TrackCache;
 use super::{FailPoint, WriterParts};
 use crate::alerts::{About, Alerts};
+use crate::live::OwnFrames;
 use crate::metrics::{Kind, Metrics};
 use crate::nats::{MAX_BATCH, Nats};
 use crate::store::{CommitError, Committed, StoreError, TrackKey, WriterSession};
@@ -47,6 +48,7 @@ pub(crate) struct Leader {
     pub(crate) nats: Nats,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) alerts: Arc<Alerts>,
+    pub(super) own: OwnFrames,
     /// Names the stream that events are taken from; none before there is one.
     pub(crate) stream: Option<String>,
     pub(crate) tracks: TrackCache,
@@ -86,6 +88,7 @@ impl Leader {
             nats: parts.nats.clone(),
             metrics: parts.metrics.clone(),
             alerts: parts.alerts.clone(),
+            own: parts.own.clone(),
             stream: None,
             tracks: TrackCache::default(),
             open: OpenBuilds::default(),
@@ -222,7 +225,8 @@ impl Leader {
         self.alerts.clear(About::Room);
         let took = began.elapsed();
         let frames = publish::frames(&plan, &part.hosts, &numbers, committed.at);
-        let failed = publish::publish(&self.nats, frames).await;
+        self.own.hand(frames.own);
+        let failed = publish::publish(&self.nats, frames.out).await;
         self.count(&plan, part, &numbers, committed, took, failed);
         for change in &plan.changes {
             self.sessions.changed(change);

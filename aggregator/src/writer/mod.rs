@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{About, Alerts};
 use crate::history;
+use crate::live::OwnFrames;
 use crate::metrics::Metrics;
 use crate::nats::Nats;
 use crate::store::{LogLimits, Store, WriterSession};
@@ -74,6 +75,8 @@ pub(crate) struct WriterParts {
     pub metrics: Arc<Metrics>,
     /// What it says is wrong.
     pub alerts: Arc<Alerts>,
+    /// The way to this replica's own readers.
+    pub own: OwnFrames,
     /// Age at which events and dead letters are deleted.
     pub retention: Duration,
     /// What is kept of one build's log.

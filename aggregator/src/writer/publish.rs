@@ -10,9 +10,11 @@ use protocol::presence::{Heard, PRESENCE_VERSION};
 use protocol::{Frame, FrameType, Host, Source, Timestamp, subject};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::batch::{Change, Plan};
 use super::commit::{HostChange, Numbers};
+use crate::live::{Incoming, Said};
 use crate::nats::Nats;
 
 /// The broker closes a connection that sends a longer protocol line than 4,096 bytes; a host name of
@@ -28,47 +30,60 @@ pub(crate) struct Outgoing {
     pub(crate) payload: Bytes,
 }
 
+/// The frames of a commit, twice: for all replicas on NATS, and for the readers of this one.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    pub(crate) out: Vec<Outgoing>,
+    pub(crate) own: Vec<Incoming>,
+}
+
 /// The frames of a commit in the order of their seqs; one that cannot be written is left out.
 pub(crate) fn frames(
     plan: &Plan<'_>,
     hosts: &[HostChange],
     numbers: &Numbers,
     committed_at: Timestamp,
-) -> Vec<Outgoing> {
-    let mut out = Vec::with_capacity(plan.changes.len() + hosts.len());
+) -> Frames {
+    let mut frames = Frames::default();
     for (change, seqs) in plan.changes.iter().zip(&numbers.builds) {
-        let subject = subject::live_build(&change.build.host, &change.build.id);
+        let id = change.build.id.clone();
+        let subject = subject::live_build(&change.build.host, &id);
         let patch = patch(change, seqs.change, committed_at);
-        out.extend(outgoing(
-            &subject,
-            FrameType::BuildUpdate,
-            &patch,
-            seqs.change,
-            committed_at,
-        ));
+        let update = frame(FrameType::BuildUpdate, patch, seqs.change, committed_at);
+        frames.add(&subject, update, |patch| Said::Update { id, patch });
         if let Some(end) = seqs.end {
+            let id = change.build.id.clone();
             let data = completion(change, end, committed_at);
-            out.extend(outgoing(
-                &subject,
-                FrameType::BuildComplete,
-                &data,
-                end,
-                committed_at,
-            ));
+            let complete = frame(FrameType::BuildComplete, data, end, committed_at);
+            frames.add(&subject, complete, |_| Said::Complete { id });
         }
     }
     for (change, seq) in hosts.iter().zip(&numbers.hosts) {
         let host = as_committed(change, *seq, committed_at);
         let subject = subject::live_host(&host.name);
-        out.extend(outgoing(
-            &subject,
-            FrameType::HostUpdate,
-            &host,
-            *seq,
-            committed_at,
-        ));
+        let update = frame(FrameType::HostUpdate, host, *seq, committed_at);
+        frames.add(&subject, update, |host| Said::Host(Box::new(host)));
     }
-    out
+    frames
+}
+
+impl Frames {
+    fn add<T: Serialize>(&mut self, subject: &str, frame: Frame<T>, said: impl FnOnce(T) -> Said) {
+        let text = serde_json::to_string(&frame).ok().map(Utf8Bytes::from);
+        let (Some(text), Some(seq)) = (text, frame.seq) else {
+            return;
+        };
+        self.out.push(Outgoing {
+            subject: subject.to_owned(),
+            payload: text.clone().into(),
+        });
+        self.own.push(Incoming {
+            seq,
+            at: frame.timestamp,
+            said: said(frame.data),
+            text,
+        });
+    }
 }
 
 /// A host as its row reads after the commit.
@@ -109,25 +124,14 @@ fn completion(change: &Change<'_>, seq: i64, committed_at: Timestamp) -> Value {
     })
 }
 
-fn outgoing<T: Serialize>(
-    subject: &str,
-    kind: FrameType,
-    data: &T,
-    seq: i64,
-    committed_at: Timestamp,
-) -> Option<Outgoing> {
-    let frame = Frame {
+fn frame<T>(kind: FrameType, data: T, seq: i64, committed_at: Timestamp) -> Frame<T> {
+    Frame {
         kind,
         data,
         timestamp: committed_at,
         source: Source::Event,
         seq: Some(seq.unsigned_abs()),
-    };
-    let payload = serde_json::to_vec(&frame).ok()?;
-    Some(Outgoing {
-        subject: subject.to_owned(),
-        payload: payload.into(),
-    })
+    }
 }
 
 /// Publishes in order; answers how many could not be.

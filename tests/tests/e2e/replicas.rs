@@ -41,6 +41,20 @@ async fn one_leads_both_serve_and_the_other_takes_over_when_the_leader_is_killed
                 .await;
         }
     }
+    // The leader's readers do not wait for NATS.
+    let mut handed = Vec::new();
+    for aggregator in &system.aggregators {
+        let api = Api::new(aggregator.base());
+        handed.push(
+            api.metric("phaseline_live_own_changes_total")
+                .await
+                .unwrap(),
+        );
+    }
+    assert!(
+        handed[0] > 0.0 && handed[1] == 0.0,
+        "handed over on the leader and on the follower: {handed:?}"
+    );
     system.aggregators[0].kill();
     truth.write(&project, 10, Manner::InPlace);
     of_follower

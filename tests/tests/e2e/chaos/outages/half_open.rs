@@ -96,8 +96,12 @@ async fn half_open_connections_are_given_up_and_nothing_is_lost() {
             }
         }
     } else {
-        let lost = |hop| swallow(&fleet, &wires, hop, Network::NoAnswers);
-        tokio::join!(lost(HOPS[0]), lost(HOPS[2]));
+        let lost = |hop, network| swallow(&fleet, &wires, hop, network);
+        tokio::join!(
+            lost(HOPS[0], Network::NoAnswers),
+            lost(HOPS[1], Network::NoRequests),
+            lost(HOPS[2], Network::NoAnswers)
+        );
         fleet.converges(Part::Postmaster).await;
     }
     load.stop().await;
