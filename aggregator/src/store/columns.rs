@@ -19,7 +19,8 @@ pub(super) type Param<'a> = &'a (dyn ToSql + Sync);
 /// build is on the run, not on the id: an id that two producers of one project
 /// would share is refused, not overwritten. An event that is there already is
 /// passed over when it says the same; when its identity stands for something
-/// else, the update to null is refused, and the whole batch with it.
+/// else, the update to null is refused, and the whole batch with it. A build that is new was opened by the first
+/// event that is filed under it, which may have come before; asked by a scalar, because EXISTS reads all builds.
 const BATCH: &str = "
 WITH advanced AS (
     UPDATE change_counter SET seq = $2 WHERE seq = $1 RETURNING now() AS at
@@ -46,7 +47,7 @@ WITH advanced AS (
     INSERT INTO build (id, host, producer, project_token, project, path, run, session_id, state, branch, started_at,
                        ended_at, alive_at, last_updated, opened_at, cost_usd, opened_seq, seq, completed_seq, body, costs)
     SELECT id, host, producer, project_token, project, path, run, session_id, state, branch, started_at, ended_at, alive_at, at,
-           CASE WHEN NOT EXISTS (SELECT FROM build WHERE build.id = new.id)
+           CASE WHEN (SELECT 1 FROM build WHERE build.id = new.id) IS NULL
                 THEN LEAST(at, (SELECT min(committed_at) FROM event WHERE build_id = new.id)) ELSE at END,
            cost_usd::numeric, seq, seq, completed_seq, body::jsonb, costs::jsonb
     FROM advanced, unnest($26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::int[],
