@@ -124,6 +124,9 @@ pub struct Tokens {
     pub cache_read: Option<u64>,
     /// Input tokens written to the cache.
     pub cache_write: Option<u64>,
+    /// Tokens beside those above of which the producer told how many, and not of what kind.
+    #[serde(default)]
+    pub unknown_kind: Option<u64>,
 }
 
 /// How much of the model's context window is used.

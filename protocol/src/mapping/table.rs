@@ -43,7 +43,7 @@ const fn of(key: &'static str, kind: Kind) -> Field {
 }
 
 /// Every member of a build that a table may fill, in the order shown.
-pub const FIELDS: [Field; 24] = [
+pub const FIELDS: [Field; 25] = [
     of("project", Kind::Text),
     of("session_id", Kind::Text),
     of("status", Kind::Text),
@@ -66,6 +66,7 @@ pub const FIELDS: [Field; 24] = [
     of("tokens.output", Kind::Count),
     of("tokens.cache_read", Kind::Count),
     of("tokens.cache_write", Kind::Count),
+    of("tokens.unknown_kind", Kind::Count),
     of("context.used", Kind::Count),
     of("context.limit", Kind::Count),
 ];

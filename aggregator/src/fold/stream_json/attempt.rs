@@ -144,3 +144,5 @@ pub(super) fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
         (a, b) => a.or(b),
     }
 }
+        // A line tells the kind of each.
+        unknown_kind: None,

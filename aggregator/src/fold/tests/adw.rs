@@ -9,6 +9,7 @@ mod oddities;
 mod phase_log;
 mod scripts;
 mod told_costs;
+mod tokens;
 
 use protocol::{BuildState, EventKind, PhaseState, Timestamp};
 use serde_json::{Value, json};
