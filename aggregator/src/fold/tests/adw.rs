@@ -8,8 +8,8 @@ mod hooks;
 mod oddities;
 mod phase_log;
 mod scripts;
-mod told_costs;
 mod tokens;
+mod told_costs;
 
 use protocol::{BuildState, EventKind, PhaseState, Timestamp};
 use serde_json::{Value, json};
