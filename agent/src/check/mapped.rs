@@ -66,6 +66,7 @@ pub(super) fn by_built_in(report: &mut Report, table: &Table, document: &Value, 
     }
     for (member, name, kind) in known.shown {
         let at = format!("/{member}");
+        report.kept.retain(|kept| kept != member);
         let Some(value) = document.get(member).filter(|value| !value.is_null()) else {
             report.warnings.extend(drifted(name, &at));
             continue;
@@ -77,7 +78,6 @@ pub(super) fn by_built_in(report: &mut Report, table: &Table, document: &Value, 
                 "{name}: {stands} stands there, expected {expected}"
             ));
         }
-        report.kept.retain(|kept| kept != member);
         report.fields.push(Line {
             name: (*name).to_owned(),
             at,

@@ -52,7 +52,7 @@ fn a_summary_is_explained_whichever_version_wrote_it() {
         "status": "tests_failed_max_iterations", "phases_completed": ["scout"], "tests_passed": false,
         "test_iterations": 1, "test_failures": ["x"], "files_created": 90, "final_commit_sha": null,
         "branch": "main", "pull_request_url": "https://example.org/acme/shop/pull/5",
-        "failure_summary": "The server did not start.", "completed_at": "2025-01-13T10:55:00.123456"
+        "failure_summary": "The server did not start.", "success": null, "completed_at": "2025-01-13T10:55:00.123456"
     });
     let report = place.check(FILE, &other.to_string());
     assert_eq!(report.warnings, [""; 0]);
