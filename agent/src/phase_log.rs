@@ -45,6 +45,7 @@ struct Phase {
     members: Members,
     visits: u64,
     cost: Option<Money>,
+    tokens: Option<u64>,
     seconds: Option<f64>,
 }
 
@@ -135,6 +136,10 @@ impl Digest {
             if let Some(cost) = cost {
                 phase.cost = Some(phase.cost.into_iter().chain([cost]).sum());
             }
+            let tokens = number("tokens_used").and_then(|text| text.parse::<u64>().ok());
+            if let Some(tokens) = tokens {
+                phase.tokens = Some(phase.tokens.unwrap_or(0).saturating_add(tokens));
+            }
             let seconds = number("duration_seconds").and_then(|text| text.parse::<f64>().ok());
             if let Some(seconds) = seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
             {
@@ -175,6 +180,9 @@ impl Phase {
         members.insert("visits".to_owned(), Json::Number(self.visits.to_string()));
         if let Some(cost) = self.cost {
             members.insert("cost_usd".to_owned(), Json::String(cost.to_string()));
+        }
+        if let Some(tokens) = self.tokens {
+            members.insert("tokens_used".to_owned(), Json::Number(tokens.to_string()));
         }
         if let Some(seconds) = self.seconds {
             members.insert(
@@ -219,7 +227,8 @@ mod tests {
 
     #[test]
     fn visits_of_a_phase_are_added_up_digit_for_digit() {
-        let spent = |usd: &str| json!({"cost_usd": usd, "duration_seconds": 60.5});
+        let spent =
+            |usd: &str| json!({"cost_usd": usd, "duration_seconds": 60.5, "tokens_used": 400});
         let told = told(
             &[
                 line(1, "Plan", 1, "started", &json!({})),
@@ -229,7 +238,7 @@ mod tests {
                     "Test",
                     5,
                     "failed",
-                    &json!({"cost_usd": 0.2, "error_message": "2 failed"}),
+                    &json!({"cost_usd": 0.2, "error_message": "2 failed", "tokens_used": "50"}),
                 ),
                 line(4, "Test", 5, "completed", &spent("0.1")),
                 line(4, "Test", 5, "completed", &spent("0.1")),
@@ -238,6 +247,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(told["phases"][1]["cost_usd"], "0.3");
+        assert_eq!(told["phases"][1]["tokens_used"], 450);
         assert_eq!(told["phases"][1]["visits"], 2, "the same event counts once");
         assert_eq!(
             told["phases"][1]["error_message"],

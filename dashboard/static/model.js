@@ -219,6 +219,7 @@ function tokensText(tokens) {
     [tokens.cache_read, "cached"],
     [tokens.cache_write, "into the cache"],
     [tokens.output, "out"],
+    [tokens.unknown_kind, "of unknown kind"],
   ];
   return named.filter(([n]) => typeof n === "number").map(([n, word]) => `${count(n)} ${word}`).join(" · ") || null;
 }

@@ -34,13 +34,12 @@ function cost(agent) {
   return plain ? money(Number(usd), agent.cost_estimated === true) : null;
 }
 
-const items = (list, key) =>
-  (Array.isArray(list) ? list : []).filter((item) => typeof item?.[key] === "string").slice(0, MAX_MEMBERS);
+const isObject = (item) => typeof item === "object" && item !== null && !Array.isArray(item);
 
 export function todos(build) {
-  return items(build.todos, "text").map((todo) => ({
+  return (Array.isArray(build.todos) ? build.todos : []).filter(isObject).slice(0, MAX_MEMBERS).map((todo) => ({
     state: state(todo),
-    text: line(todo.text, TITLE_CHARS),
+    text: line(typeof todo.text === "string" ? todo.text : "(no text)", TITLE_CHARS),
     note: counted(todo.tools, "tool") ?? "",
   }));
 }

@@ -124,6 +124,9 @@ pub struct Tokens {
     pub cache_read: Option<u64>,
     /// Input tokens written to the cache.
     pub cache_write: Option<u64>,
+    /// Tokens beside those above of which the producer told how many, and not of what kind.
+    #[serde(default)]
+    pub unknown_kind: Option<u64>,
 }
 
 /// How much of the model's context window is used.
@@ -231,7 +234,8 @@ pub struct Build {
     pub tokens: Option<Tokens>,
     /// Context window.
     pub context: Option<Context>,
-    /// The producer's to-do list; null when it keeps none.
+    /// The producer's to-do list, `[{text, state, tools}]`: the text of a point is null where it has none, the state
+    /// is the producer's word. Null when it keeps none.
     pub todos: Option<Value>,
     /// The newest calls of tools in their order, `{name, todo, state, is_error, began_at, ended_at, input, output}`:
     /// `todo` is the point of the to-do list that was in progress, `state` one of `input-available` (under way),

@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 
 use protocol::BuildState;
 use protocol::mapping::{BuiltIn, Mapped, Pointer, Table};
+use protocol::text::cut;
 use serde_json::Value;
 
 use super::{Line, Report};
 
 /// Names of members that are listed.
 const MAX_NAMES: usize = 40;
+
+/// Characters of a value in a warning: as many as a table's are cut to.
+const MAX_CHARS: usize = 80;
 
 /// What a program says only when there is something to say.
 const SAID_AT_TIMES: [&str; 2] = ["error", "pr_url"];
@@ -53,23 +57,38 @@ pub(super) fn by_table(report: &mut Report, table: &Table, document: &Value) {
 pub(super) fn by_built_in(report: &mut Report, table: &Table, document: &Value, known: &BuiltIn) {
     let mapped = table.apply(document);
     report.fill(table, &mapped, document);
+    let drifted = |name: &str, places: &str| {
+        let always = known.always.contains(&name);
+        always.then(|| format!("{name}: nothing stands at {places}, where it always did"))
+    };
     for (name, places) in &mapped.missing {
-        if known.always.contains(&name.as_str()) {
+        report.warnings.extend(drifted(name, places));
+    }
+    for (member, name, kind) in known.shown {
+        let at = format!("/{member}");
+        report.kept.retain(|kept| kept != member);
+        let Some(value) = document.get(member).filter(|value| !value.is_null()) else {
+            report.warnings.extend(drifted(name, &at));
+            continue;
+        };
+        if let Some(kind) = kind.filter(|kind| !kind.fits(value)) {
+            let expected = kind.expected();
+            let stands = cut(&value.to_string(), MAX_CHARS);
             report.warn(format!(
-                "{name}: nothing stands at {places}, where it always did"
+                "{name}: {stands} stands there, expected {expected}"
             ));
         }
+        report.fields.push(Line {
+            name: (*name).to_owned(),
+            at,
+            value: value.clone(),
+        });
     }
-    for (member, name) in known.shown {
-        if let Some(at) = report.kept.iter().position(|kept| kept == member) {
-            let value = document.get(member).cloned().unwrap_or_default();
-            report.kept.remove(at);
-            report.fields.push(Line {
-                name: (*name).to_owned(),
-                at: format!("/{member}"),
-                value,
-            });
-        }
+    if let Some(word) = &mapped.unknown_word {
+        report.warn(format!("status: {word:?} is none of its known words"));
+    }
+    if known.ends {
+        report.ends = Some(true);
     }
     let beyond = known.beyond;
     report.reason = Some(match report.reason.take() {

@@ -329,3 +329,5 @@ fn hostile_values_do_not_reach_the_terminal() {
     assert!(!text.contains('\u{1b}') && !text.contains('\u{202E}') && !text.contains("a\nb"));
     serde_json::from_str::<Value>(&report.json()).unwrap();
 }
+
+mod summaries;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use protocol::ContentHash;
-use protocol::mapping::{FIELDS, FactRow, Mapping, Pointer, Table, Whole, Words, field};
+use protocol::mapping::{FIELDS, FactRow, Mapping, Pointer, Shown, Table, Whole, Words, field};
 use toml::Value;
 
 use super::{Format, Identity, Pattern, Role, Source, built_in};
@@ -271,7 +271,7 @@ impl Reader<'_> {
                     key: label.clone(),
                     label: label.clone(),
                     places: self.places(&format!("facts.{label}"), value)?,
-                    is_money: false,
+                    shown: Shown::Words,
                 })
             });
         facts.collect()

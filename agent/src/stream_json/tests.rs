@@ -10,6 +10,7 @@ mod attempts;
 mod following;
 mod foundry;
 mod hooks;
+mod played;
 mod tools;
 
 /// A file's lines, fed in one way or another.

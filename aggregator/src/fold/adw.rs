@@ -15,6 +15,7 @@ mod infer;
 mod phase_log;
 mod scripts;
 mod task_logs;
+mod tokens;
 mod words;
 
 use protocol::build::Origin;
@@ -147,6 +148,7 @@ pub(super) fn content(
     fields::apply(&mut run.build);
     run.streams.apply(&mut run.build);
     costs::apply(&mut run.build, run.streams.leaves_out());
+    tokens::apply(&mut run.build);
     track.hooks.apply(run);
     infer::progress(&mut run.build);
     if run.build.has_ended() {

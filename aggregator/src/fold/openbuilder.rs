@@ -6,7 +6,7 @@ use protocol::build::Fact;
 use protocol::{Build, BuildState, Event, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::limits::{MAX_NAME, MAX_SENTENCE};
+use super::limits::MAX_NAME;
 use super::phases;
 use super::run::{EndedBy, Run, moment};
 use super::track::Track;
@@ -150,27 +150,29 @@ fn phase(told: &Map<String, Value>) -> Option<String> {
     name(told, "phase").or_else(|| name(input()?, "phase"))
 }
 
-/// The whole list comes each time; tool counts of a to-do that is still there are kept.
+/// The whole list comes each time; tool counts of a to-do that is still there are kept. One without
+/// a text keeps its place, by which calls name it.
 fn todos(build: &mut Build, input: &Map<String, Value>) {
     let Some(Value::Array(items)) = input.get("todos") else {
         return;
     };
     let before = build.todos.take();
-    let counted = |text: &str| {
+    let counted = |place: usize, text: Option<&str>| {
         let list = before.as_ref()?.as_array()?;
-        list.iter().find(|todo| todo["text"] == text)?["tools"].as_u64()
+        let same = match text {
+            Some(text) => list.iter().find(|todo| todo["text"] == text),
+            None => list.get(place).filter(|todo| todo["text"].is_null()),
+        };
+        same?["tools"].as_u64()
     };
     let todos: Vec<Value> = items
         .iter()
         .take(MAX_TODOS)
         .filter_map(Value::as_object)
-        .map(|todo| {
+        .enumerate()
+        .map(|(place, todo)| {
             let text = name(todo, "content").or_else(|| name(todo, "activeForm"));
-            let text = cut(
-                &text.unwrap_or_else(|| "(no text)".to_owned()),
-                MAX_SENTENCE,
-            );
-            let tools = counted(&text).unwrap_or(0);
+            let tools = counted(place, text.as_deref()).unwrap_or(0);
             json!({ "text": text, "state": name(todo, "status"), "tools": tools })
         })
         .collect();
@@ -204,7 +206,7 @@ fn tool(build: &mut Build, told: &Map<String, Value>, state: &str) {
         if let (Some(_), Some((place, text))) = (todo_index(told), &todo) {
             let before = std::mem::replace(&mut known["todo"], json!(text));
             known["planning"] = json!(false);
-            if before != **text {
+            if before != json!(text) {
                 move_count(&mut build.todos, &before, *place);
             }
         }
@@ -249,7 +251,8 @@ fn move_count(todos: &mut Option<Value>, from: &Value, to: usize) {
         let count = todo["tools"].as_i64().unwrap_or(0);
         todo["tools"] = json!((count + by).max(0));
     };
-    if let Some(todo) = todos.iter_mut().find(|todo| todo["text"] == *from) {
+    let is_from = |todo: &&mut Value| !from.is_null() && todo["text"] == *from;
+    if let Some(todo) = todos.iter_mut().find(is_from) {
         change(todo, -1);
     }
     if let Some(todo) = todos.get_mut(to) {
@@ -264,23 +267,30 @@ fn todo_index(told: &Map<String, Value>) -> Option<i64> {
         .find_map(|key| told.get(*key)?.as_i64())
 }
 
+/// A to-do: its place and its text.
+type Todo = (usize, Option<String>);
+
+fn todo_at(place: usize, todo: &Value) -> Todo {
+    (place, todo["text"].as_str().map(str::to_owned))
+}
+
 /// The to-do that a tool call belongs to: the one it names, else the one in progress.
-fn todo_of(build: &Build, told: &Map<String, Value>) -> Option<(usize, String)> {
+fn todo_of(build: &Build, told: &Map<String, Value>) -> Option<Todo> {
     let Some(index) = todo_index(told) else {
         return current_todo(build);
     };
     let place = usize::try_from(index).ok()?;
     let todos = build.todos.as_ref()?.as_array()?;
-    Some((place, todos.get(place)?["text"].as_str()?.to_owned()))
+    Some(todo_at(place, todos.get(place)?))
 }
 
 /// The to-do in progress; none while it still plans.
-fn current_todo(build: &Build) -> Option<(usize, String)> {
+fn current_todo(build: &Build) -> Option<Todo> {
     let todos = build.todos.as_ref()?.as_array()?;
     let place = todos
         .iter()
         .position(|todo| todo["state"] == "in_progress")?;
-    Some((place, todos[place]["text"].as_str()?.to_owned()))
+    Some(todo_at(place, &todos[place]))
 }
 
 fn lifecycle(run: &mut Run, event: &Event, document: &Map<String, Value>) {

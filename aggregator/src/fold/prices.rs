@@ -19,7 +19,7 @@ const LIST: [(&str, [&str; 4]); 7] = [
     ("claude-3-5-sonnet", ["3", "15", "0.3", "3.75"]),
 ];
 
-/// What these tokens cost at list price; nothing for a model that is not listed, or without tokens.
+/// What these tokens cost at list price, those of unknown kind left out; nothing for a model that is not listed, or without tokens.
 pub(super) fn estimate(model: &str, tokens: &Tokens) -> Option<Money> {
     let (_, prices) = LIST.iter().find(|(name, _)| model.starts_with(name))?;
     let counts = [
@@ -48,6 +48,7 @@ mod tests {
                 output: Some(output),
                 cache_read: Some(cache_read),
                 cache_write: Some(cache_write),
+                unknown_kind: None,
             };
             estimate(model, &tokens).map(|usd| usd.to_string())
         };

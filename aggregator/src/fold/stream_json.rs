@@ -5,6 +5,7 @@
 
 mod attempt;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::build::Tokens;
@@ -31,6 +32,9 @@ pub(super) struct Streams {
     files: BTreeMap<String, Stream>,
     /// Attempts that the runs before paid for, which the same files still tell: session and cost.
     earlier: BTreeSet<(String, Option<Money>)>,
+    /// Attempts that had not ended when the run before did, by file: what they spent until then is paid for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    open: BTreeMap<String, Vec<Attempt>>,
     /// Files beyond the limit, which are not in the sum.
     #[serde(default)]
     left_out: u64,
@@ -122,8 +126,18 @@ impl Streams {
         *self == Self::default()
     }
 
-    /// For the next run: what ended in this one is paid for.
+    /// For the next run: what this one told is paid for.
     pub(super) fn for_next_run(&self) -> Self {
+        let mut open = self.open.clone();
+        for (file, stream) in &self.files {
+            let goes_on = |attempt: &&Attempt| !attempt.has_ended() && attempt.session.is_some();
+            let attempts = stream.attempts.iter().filter(goes_on).cloned();
+            open.insert(file.clone(), attempts.collect());
+        }
+        open.retain(|_, attempts| !attempts.is_empty());
+        while open.len() > MAX_FILES {
+            open.pop_first();
+        }
         let attempts = self.files.values().flat_map(|stream| &stream.attempts);
         let ended = attempts.filter(|attempt| attempt.has_ended());
         Self {
@@ -132,6 +146,7 @@ impl Streams {
                 .chain(self.earlier.iter().cloned())
                 .take(MAX_EARLIER)
                 .collect(),
+            open,
             ..Self::default()
         }
     }
@@ -169,24 +184,30 @@ impl Streams {
 
     /// The attempts that this build pays for, by file, the newest file first.
     /// A session that two files tell (a worktree's and its copy) is paid once.
-    fn own(&self) -> Vec<(&str, &Stream, Vec<&Attempt>)> {
+    fn own(&self) -> Vec<(&str, &Stream, Vec<Cow<'_, Attempt>>)> {
         let mut files: Vec<_> = self.files.iter().collect();
         files.sort_by_key(|(_, stream)| (stream.transcript, std::cmp::Reverse(stream.order)));
         let mut elsewhere: BTreeSet<&str> = BTreeSet::new();
         let mut own = Vec::new();
         for (file, stream) in files {
-            let attempts: Vec<&Attempt> = stream
-                .attempts
-                .iter()
-                .filter(|attempt| !self.earlier.contains(&key(attempt)))
-                .filter(|attempt| {
-                    attempt
-                        .session()
-                        .is_none_or(|name| !elsewhere.contains(name))
-                })
-                .collect();
-            elsewhere.extend(attempts.iter().filter_map(|attempt| attempt.session()));
-            own.push((file.as_str(), stream, attempts));
+            let is_told = |attempt: &&Attempt| {
+                let session = attempt.session();
+                session.is_some_and(|name| elsewhere.contains(name))
+            };
+            let unpaid = stream.attempts.iter();
+            let unpaid = unpaid.filter(|attempt| !self.earlier.contains(&key(attempt)));
+            let told: Vec<&Attempt> = unpaid.filter(|attempt| !is_told(attempt)).collect();
+            elsewhere.extend(told.iter().filter_map(|attempt| attempt.session()));
+            let mut open: Vec<&Attempt> = self.open.get(file).into_iter().flatten().collect();
+            let since = |attempt| match open.iter().position(|paid| paid.is_same(attempt)) {
+                Some(place) => attempt.since(open.remove(place)).map(Cow::Owned),
+                None => Some(Cow::Borrowed(attempt)),
+            };
+            own.push((
+                file.as_str(),
+                stream,
+                told.into_iter().filter_map(since).collect(),
+            ));
         }
         own
     }
@@ -263,7 +284,7 @@ fn key(attempt: &Attempt) -> (String, Option<Money>) {
 }
 
 /// A file as one of the build's agents.
-fn agent(file: &str, stream: &Stream, attempts: &[&Attempt]) -> Value {
+fn agent(file: &str, stream: &Stream, attempts: &[Cow<Attempt>]) -> Value {
     let mut whole = Spent::default();
     let mut models: BTreeMap<&str, Spent> = BTreeMap::new();
     let (mut turns, mut duration_ms) = (None, None);

@@ -47,6 +47,7 @@ pub(super) fn take_over(build: &mut Build, told: &Map<String, Value>) {
             output: count(tokens, "output").or(known.output),
             cache_read: count(tokens, "cache_read").or(known.cache_read),
             cache_write: count(tokens, "cache_write").or(known.cache_write),
+            unknown_kind: count(tokens, "unknown_kind").or(known.unknown_kind),
         };
         build.tokens = Some(tokens).filter(|tokens| *tokens != Tokens::default());
     }

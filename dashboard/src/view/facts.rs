@@ -140,6 +140,7 @@ fn tokens(tokens: &Tokens) -> Option<String> {
         (tokens.cache_read, "cached"),
         (tokens.cache_write, "into the cache"),
         (tokens.output, "out"),
+        (tokens.unknown_kind, "of unknown kind"),
     ];
     let known: Vec<String> = named
         .iter()
@@ -287,6 +288,22 @@ mod tests {
             let fact = facts.iter().find(|fact| fact.key == key).unwrap();
             assert_eq!(fact.text, "—", "{key}");
         }
+    }
+
+    #[test]
+    fn tokens_of_unknown_kind_are_shown_as_such_and_beside_those_that_are_known() {
+        let told = |input| {
+            tokens(&Tokens {
+                input,
+                unknown_kind: Some(9_000),
+                ..Tokens::default()
+            })
+        };
+        assert_eq!(told(None).as_deref(), Some("9.0 k of unknown kind"));
+        assert_eq!(
+            told(Some(7)).as_deref(),
+            Some("7 in · 9.0 k of unknown kind")
+        );
     }
 
     #[test]

@@ -25,12 +25,16 @@ impl Step {
     }
 }
 
+/// What stands for a point that has no text: it has its place and its state.
+const NO_TEXT: &str = "(no text)";
+
 /// The points of its todo list.
 pub(crate) fn todos(build: &Build) -> Vec<Step> {
     list(build.todos.as_ref(), |todo| {
-        Some(Step {
+        let text = todo["text"].as_str();
+        todo.is_object().then(|| Step {
             state: state(todo),
-            text: text::line(todo["text"].as_str()?, text::TITLE_CHARS),
+            text: text::line(text.unwrap_or(NO_TEXT), text::TITLE_CHARS),
             note: counted(&todo["tools"], "tool").unwrap_or_default(),
         })
     })
@@ -148,7 +152,7 @@ mod tests {
         let mut build = samples::build(1, "x");
         build.todos = Some(json!([
             {"text":"plan","state":"completed","tools":1}, {"text":"write\nit","state":"in_progress","tools":3},
-            {"text":"test","state":"pending","tools":0}, {"text":7}, "x"
+            {"text":"test","state":"pending","tools":0}, {"text":null}, {"text":7}, "x"
         ]));
         let lines: Vec<_> = todos(&build)
             .into_iter()
@@ -160,10 +164,12 @@ mod tests {
             [
                 line("completed", "plan", "1 tool"),
                 line("running", "write it", "3 tools"),
-                line("queued", "test", "")
+                line("queued", "test", ""),
+                line("unknown", "(no text)", ""),
+                line("unknown", "(no text)", "")
             ]
         );
-        assert_eq!(done(&build), "1 of 3 done");
+        assert_eq!(done(&build), "1 of 5 done");
         build.todos = None;
         assert_eq!(done(&build), "");
     }

@@ -2,10 +2,14 @@
 //! whose members go straight to a build. What their files mean beyond that
 //! (runs, last phases, what several files say together) is the fold's.
 
+mod summary;
+
 use std::sync::LazyLock;
 
-use super::table::{FactRow, Table, Whole, field};
+use super::table::{FactRow, Kind, Shown, Table, Whole, field};
 use super::{Pointer, Words};
+
+pub use summary::{FOUNDRY_SUMMARY, OF_THE_SUMMARY, SUMMARY_FLAGS};
 
 /// A row: a field and its places.
 type FieldRow = (&'static str, &'static [&'static str]);
@@ -93,49 +97,35 @@ pub static ADW_STATE: LazyLock<Table> = LazyLock::new(|| {
     )
 });
 
-/// A fact: as the producer names it, as it named it earlier, as people name it, whether it is US dollars.
-type FactOf = (&'static str, Option<&'static str>, &'static str, bool);
+/// A fact: the members it may stand in, the first of which names it, as people name it, how it is shown.
+type FactOf = (&'static [&'static str], &'static str, Shown);
 
 /// In the order shown.
+#[rustfmt::skip]
 const ADW_FACTS: [FactOf; 23] = [
-    ("parent_issue", None, "Parent issue", false),
-    ("queue_id", None, "Queue entry", false),
-    ("queue_position", None, "Place in the queue", false),
-    ("queue_status", None, "Queue", false),
-    ("issue_class", Some("classification"), "Class", false),
-    ("nl_input", None, "Request", false),
-    ("github_url", None, "Issue page", false),
-    ("workflow_template", Some("workflow"), "Workflow", false),
-    ("all_adws", None, "Scripts run", false),
-    ("plan_file", None, "Plan", false),
-    ("worktree_path", None, "Worktree", false),
-    ("backend_port", None, "Backend port", false),
-    ("frontend_port", None, "Frontend port", false),
-    ("model_set", None, "Model set", false),
-    (
-        "estimated_cost_total",
-        Some("estimated_cost"),
-        "Estimated cost",
-        true,
-    ),
-    (
-        "estimated_cost_breakdown",
-        None,
-        "Estimated cost by phase",
-        true,
-    ),
-    ("baseline_errors", None, "Errors before the work", false),
-    ("external_build_results", None, "Build result", false),
-    ("external_lint_results", None, "Lint result", false),
-    ("review_results", None, "Review", false),
-    (
-        "integration_checklist_markdown",
-        None,
-        "Integration checklist",
-        false,
-    ),
-    ("start_time", None, "Began, by its clock", false),
-    ("end_time", None, "Ended, by its clock", false),
+    (&["parent_issue"], "Parent issue", Shown::Words),
+    (&["queue_id"], "Queue entry", Shown::Words),
+    (&["queue_position"], "Place in the queue", Shown::Words),
+    (&["queue_status"], "Queue", Shown::Words),
+    (&["issue_class", "classification"], "Class", Shown::Words),
+    (&["nl_input"], "Request", Shown::Words),
+    (&["github_url"], "Issue page", Shown::Words),
+    (&["workflow_template", "workflow"], "Workflow", Shown::Words),
+    (&["all_adws"], "Scripts run", Shown::Words),
+    (&["plan_file"], "Plan", Shown::Words),
+    (&["worktree_path"], "Worktree", Shown::Words),
+    (&["backend_port"], "Backend port", Shown::Words),
+    (&["frontend_port"], "Frontend port", Shown::Words),
+    (&["model_set"], "Model set", Shown::Words),
+    (&["estimated_cost_total", "estimated_cost"], "Estimated cost", Shown::Money),
+    (&["estimated_cost_breakdown"], "Estimated cost by phase", Shown::Money),
+    (&["baseline_errors"], "Errors before the work", Shown::Words),
+    (&["external_build_results"], "Build result", Shown::Words),
+    (&["external_lint_results"], "Lint result", Shown::Words),
+    (&["review_results"], "Review", Shown::Words),
+    (&["integration_checklist_markdown"], "Integration checklist", Shown::Words),
+    (&["start_time"], "Began, by its clock", Shown::Words),
+    (&["end_time"], "Ended, by its clock", Shown::Words),
 ];
 
 /// A file of a producer that is known without being told.
@@ -143,10 +133,12 @@ const ADW_FACTS: [FactOf; 23] = [
 pub struct BuiltIn {
     /// Its table; none where all of it is the fold's.
     pub table: Option<&'static LazyLock<Table>>,
-    /// Fields that every version of the file has had.
+    /// Names that every version of the file has had.
     pub always: &'static [&'static str],
-    /// Members that the fold shows beside the table's, and as what.
-    pub shown: &'static [(&'static str, &'static str)],
+    /// Members that the fold shows beside the table's, as what, and what is expected there.
+    pub shown: &'static [(&'static str, &'static str, Option<Kind>)],
+    /// It ends the build, whatever its status.
+    pub ends: bool,
     /// What of its meaning no table holds, for people.
     pub beyond: &'static str,
 }
@@ -154,38 +146,34 @@ pub struct BuiltIn {
 /// What is known of a producer's file by its name.
 #[must_use]
 pub fn built_in(producer: &str, file_name: &str) -> BuiltIn {
-    let (table, beyond): (Option<&'static LazyLock<Table>>, _) = match (producer, file_name) {
-        ("context-foundry", "current-phase.json") => (
-            Some(&FOUNDRY_PHASE),
-            "a build ends with its summary, a failure, or the completion of its last phase",
-        ),
-        ("context-foundry", "session-summary.json") => (None, "it ends the build"),
-        ("adw", "adw_state.json") => (
-            Some(&ADW_STATE),
-            "where it has no status, the state is inferred from the workflow's other files",
-        ),
-        ("adw", "completed_phases.json") => (None, "it tells the phases of the workflow"),
-        ("adw", "error.log") => (None, "it fails the workflow; its text stays on the host"),
-        ("adw", "raw_output.jsonl") => (None, "it adds to the workflow's cost and tokens"),
-        _ => (
-            None,
-            "it adds to the build that its producer's other files tell of",
-        ),
-    };
-    let always: &[&str] = match (producer, table) {
-        (_, None) => &[],
-        ("adw", _) => &["session_id"],
-        _ => &["status", "phase", "phase_number"],
-    };
-    let shown: &[(&str, &str)] = match (producer, file_name) {
-        ("adw", "adw_state.json") => &[("external_test_results", "tests")],
-        _ => &[],
-    };
-    BuiltIn {
-        table,
-        always,
-        shown,
+    let beyond = |beyond: &'static str| BuiltIn {
+        table: None,
+        always: &[],
+        shown: &[],
+        ends: false,
         beyond,
+    };
+    match (producer, file_name) {
+        ("context-foundry", "current-phase.json") => BuiltIn {
+            table: Some(&FOUNDRY_PHASE),
+            always: &["status", "phase", "phase_number"],
+            ..beyond(
+                "a build ends with its summary, a failure, or the completion of its last phase",
+            )
+        },
+        ("context-foundry", "session-summary.json") => summary::KNOWN,
+        ("adw", "adw_state.json") => BuiltIn {
+            table: Some(&ADW_STATE),
+            always: &["session_id"],
+            shown: &[("external_test_results", "tests", None)],
+            ..beyond(
+                "where it has no status, the state is inferred from the workflow's other files",
+            )
+        },
+        ("adw", "completed_phases.json") => beyond("it tells the phases of the workflow"),
+        ("adw", "error.log") => beyond("it fails the workflow; its text stays on the host"),
+        ("adw", "raw_output.jsonl") => beyond("it adds to the workflow's cost and tokens"),
+        _ => beyond("it adds to the build that its producer's other files tell of"),
     }
 }
 
@@ -197,20 +185,18 @@ fn table(
     ends: Option<&[&str]>,
 ) -> Table {
     let place = |text: &str| text.parse::<Pointer>().ok();
-    let member = |key: &str| place(&format!("/{key}"));
     let fields = fields.iter().filter_map(|(key, places)| {
         let places = places.iter().filter_map(|text| place(text));
         Some((field(key)?, places.collect()))
     });
-    let facts = facts.iter().map(|(key, older, label, is_money)| FactRow {
-        key: (*key).to_owned(),
-        label: (*label).to_owned(),
-        places: [Some(*key), *older]
-            .into_iter()
-            .flatten()
-            .filter_map(member)
-            .collect(),
-        is_money: *is_money,
+    let facts = facts.iter().filter_map(|(members, label, shown)| {
+        let places = members.iter().map(|member| format!("/{member}"));
+        Some(FactRow {
+            key: (*members.first()?).to_owned(),
+            label: (*label).to_owned(),
+            places: places.filter_map(|text| place(&text)).collect(),
+            shown: *shown,
+        })
     });
     Table {
         fields: fields.collect(),
@@ -229,7 +215,9 @@ mod tests {
         assert_eq!(FOUNDRY_PHASE.fields.len(), 8);
         assert_eq!(ADW_STATE.fields.len(), 7);
         assert_eq!(ADW_STATE.facts.len(), ADW_FACTS.len());
-        for table in [&*FOUNDRY_PHASE, &*ADW_STATE] {
+        assert_eq!(FOUNDRY_SUMMARY.fields.len(), 7);
+        assert_eq!(FOUNDRY_SUMMARY.facts.len(), summary::FACTS.len());
+        for table in [&*FOUNDRY_PHASE, &*FOUNDRY_SUMMARY, &*ADW_STATE] {
             assert!(table.fields.iter().all(|(_, places)| !places.is_empty()));
             assert!(table.facts.iter().all(|fact| !fact.places.is_empty()));
             assert_ne!(table.words, Words::default());

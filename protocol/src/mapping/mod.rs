@@ -17,9 +17,11 @@ use serde_json::{Map, Value};
 use crate::canonical::{ContentHash, Document, write};
 use crate::json::{Json, JsonError};
 
-pub use built_in::{ADW_STATE, BuiltIn, FOUNDRY_PHASE, built_in};
+pub use built_in::{
+    ADW_STATE, BuiltIn, FOUNDRY_PHASE, FOUNDRY_SUMMARY, OF_THE_SUMMARY, SUMMARY_FLAGS, built_in,
+};
 pub use pointer::{BadPointer, Pointer};
-pub use table::{FIELDS, FactRow, Field, Kind, Mapped, Table, Whole, field};
+pub use table::{FIELDS, FactRow, Field, Kind, Mapped, Shown, Table, Whole, field};
 pub use words::{ANY, BadWords, Meaning, Words};
 
 /// `digest` of an event's document that holds a document and what was mapped of it.

@@ -43,7 +43,7 @@ const fn of(key: &'static str, kind: Kind) -> Field {
 }
 
 /// Every member of a build that a table may fill, in the order shown.
-pub const FIELDS: [Field; 24] = [
+pub const FIELDS: [Field; 25] = [
     of("project", Kind::Text),
     of("session_id", Kind::Text),
     of("status", Kind::Text),
@@ -66,6 +66,7 @@ pub const FIELDS: [Field; 24] = [
     of("tokens.output", Kind::Count),
     of("tokens.cache_read", Kind::Count),
     of("tokens.cache_write", Kind::Count),
+    of("tokens.unknown_kind", Kind::Count),
     of("context.used", Kind::Count),
     of("context.limit", Kind::Count),
 ];
@@ -140,8 +141,42 @@ pub struct FactRow {
     pub label: String,
     /// Where it may stand; the first place that holds something counts.
     pub places: Vec<Pointer>,
-    /// It is US dollars.
-    pub is_money: bool,
+    /// What is expected there, and how it is shown.
+    pub shown: Shown,
+}
+
+/// How the value of a fact is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Any value, in words.
+    Words,
+    /// US dollars.
+    Money,
+    /// A number, or how many a list has: producers write either.
+    Count,
+    /// A number of minutes.
+    Minutes,
+}
+
+impl Shown {
+    /// The value as it is mapped; what does not fit stays as it was written.
+    fn of(self, value: &Value) -> Value {
+        match (self, value) {
+            (Self::Count, Value::Array(items)) => items.len().into(),
+            _ => value.clone(),
+        }
+    }
+
+    /// What was expected, where a value is something else.
+    fn misfit(self, value: &Value) -> Option<&'static str> {
+        match (self, value) {
+            (Self::Count, Value::Number(_) | Value::Array(_))
+            | (Self::Minutes, Value::Number(_))
+            | (Self::Words | Self::Money, _) => None,
+            (Self::Count, _) => Some("a number or a list"),
+            (Self::Minutes, _) => Some("a number of minutes"),
+        }
+    }
 }
 
 /// Which member of a build stands where, and what status words mean.
@@ -183,6 +218,15 @@ impl Mapped {
 type Find<'a> = dyn Fn(&Pointer) -> Option<&'a Value> + 'a;
 
 impl Table {
+    /// The members of an object in which a field may stand, the first before the others.
+    pub fn members(&self, key: &str) -> impl Iterator<Item = &str> {
+        let of_field = self
+            .fields
+            .iter()
+            .filter(move |(field, _)| field.key == key);
+        of_field.flat_map(|(_, places)| places.iter().filter_map(Pointer::first))
+    }
+
     /// Maps a document.
     #[must_use]
     pub fn apply(&self, document: &Value) -> Mapped {
@@ -225,9 +269,14 @@ impl Table {
                     .push((fact.label.clone(), listed(&fact.places)));
                 continue;
             };
-            match bounded(value.clone()) {
+            if let Some(expected) = fact.shown.misfit(value) {
+                let odd = (fact.label.clone(), cut(&value.to_string(), 80), expected);
+                mapped.odd.push(odd);
+            }
+            match bounded(fact.shown.of(value)) {
                 Some(value) => facts.push(json!({
-                    "key": fact.key, "label": fact.label, "value": value, "money": fact.is_money
+                    "key": fact.key, "label": fact.label, "value": value,
+                    "money": fact.shown == Shown::Money
                 })),
                 None => mapped.too_large(&fact.label),
             }

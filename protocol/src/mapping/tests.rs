@@ -14,7 +14,7 @@ fn table(fields: &[(&str, &str)], progress_of: Whole) -> Table {
             key: "title".into(),
             label: "Title".into(),
             places: vec!["/meta/title".parse().unwrap()],
-            is_money: false,
+            shown: Shown::Words,
         }],
         words: Words::new([("working", "running"), ("ok", "completed")], None).unwrap(),
         progress_of,

@@ -29,8 +29,7 @@ async fn structured_logs_tell_phases_costs_and_failures_of_the_same_build() {
     let system = System::start().await;
     let project = system.watch.join("shop");
     let workflow = Workflow::begin(&project, "3af4a34d");
-    let id = workflow.build_id(HOST, 1);
-    let mut events = 0;
+    let (id, mut events) = (workflow.build_id(HOST, 1), 0);
     let mut log = |phase: &str, number: u32, status: &str, more: Value| {
         events += 1;
         let mut line = json!({"event_id": format!("evt_{events}"), "timestamp": "2025-12-10T10:33:03Z",
@@ -67,9 +66,12 @@ async fn structured_logs_tell_phases_costs_and_failures_of_the_same_build() {
         cost(&build).as_deref(),
         Some("$0.12, estimated $0.15, 6 min")
     );
+    assert_eq!(build.tokens.unwrap().unknown_kind, Some(9_000));
     if available() {
         with_browser(&system.aggregators[0].base(), async |page| {
             open(page, &format!("/builds/{id}")).await;
+            page.until_text("[data-f=tokens]", |text| text == "9.0 k of unknown kind")
+                .await;
             page.until_text("[data-f=details]", |text| {
                 text.contains("Cost of Plan") && text.contains("estimated $0.15")
             })

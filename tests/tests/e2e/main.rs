@@ -39,6 +39,7 @@ mod moments_many;
 mod openbuilder_page;
 mod oracle;
 mod pages;
+mod played;
 mod presence;
 mod producers_described;
 mod promises;

@@ -108,11 +108,17 @@ pub(super) fn phases(build: &mut Build, agent: Option<&str>, at: Timestamp) {
 pub(super) fn standing(build: &Build, agent: Option<&str>) -> Standing {
     let fields = &build.fields;
     ended(build).unwrap_or_else(|| {
-        let (state, reason) = open(fields, agent);
+        let (state, mut reason) = open(fields, agent);
+        if name(fields, "end_time").is_some() {
+            reason.push_str("; its end_time does not say whether more of its programs follow");
+        }
         Standing::Open(state, reason)
     })
 }
 
+/// What its files say of the whole. An `end_time` is no end: several programs of one workflow
+/// write the same file in turn, none of which knows of the next, and a completion that was told
+/// is final. Where nothing else comes the workflow is stalled, which is true and can be undone.
 fn ended(build: &Build) -> Option<Standing> {
     let fields = &build.fields;
     let status = name(fields, "status");
@@ -136,10 +142,6 @@ fn ended(build: &Build) -> Option<Standing> {
     }
     if let Some(last) = last_phase(fields) {
         let reason = format!("{last}, the last phase, is completed");
-        return Some(Standing::Ended(BuildState::Completed, reason));
-    }
-    if name(fields, "end_time").is_some() {
-        let reason = "adw_state.json has an end_time, and nothing says that it failed".to_owned();
         return Some(Standing::Ended(BuildState::Completed, reason));
     }
     None

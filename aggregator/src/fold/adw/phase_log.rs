@@ -125,6 +125,8 @@ struct Sum {
     visits: u64,
     /// Decimal text.
     usd: Option<String>,
+    #[serde(default)]
+    tokens: u64,
     millis: u64,
 }
 
@@ -172,6 +174,7 @@ impl Sum {
                 .get("cost_usd")
                 .and_then(dollars)
                 .map(|usd| usd.to_string()),
+            tokens: count(told, task_logs::TOKENS).unwrap_or(0),
             millis: task_logs::seconds(told).map_or(0, millis),
         }
     }
@@ -184,6 +187,10 @@ impl Sum {
         match more.filter(|_| now.visits > self.visits && now.usd != self.usd) {
             Some(usd) => told.insert("cost_usd".to_owned(), usd.to_string().into()),
             None => told.remove("cost_usd"),
+        };
+        match now.tokens.checked_sub(self.tokens) {
+            Some(more @ 1..) => told.insert(task_logs::TOKENS.to_owned(), more.into()),
+            _ => told.remove(task_logs::TOKENS),
         };
         match now.millis.checked_sub(self.millis) {
             Some(more @ 1..) => {

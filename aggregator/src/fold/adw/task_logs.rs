@@ -12,6 +12,8 @@ use super::{calls, words};
 use crate::fold::run::Run;
 use crate::fold::value::{count, dollars, name};
 
+/// Tokens that a visit of a phase used, of whatever kind.
+pub(super) const TOKENS: &str = "tokens_used";
 /// Where `fields` keeps them: each phase's figures by the phase's name.
 pub(super) const LOGS: &str = "task_logs";
 /// Phases whose task logs are kept: six times as many as there are.
@@ -92,12 +94,9 @@ pub(super) fn keep(run: &mut Run, phase: &str, event: &Event, document: &Map<Str
 fn add(sum: &mut Map<String, Value>, visit: &Map<String, Value>) {
     let visits = count(sum, "visits").unwrap_or(0).saturating_add(1);
     sum.insert("visits".to_owned(), visits.into());
-    if let Some(tokens) = count(visit, "tokens_used") {
-        let before = count(sum, "tokens_used").unwrap_or(0);
-        sum.insert(
-            "tokens_used".to_owned(),
-            before.saturating_add(tokens).into(),
-        );
+    if let Some(tokens) = count(visit, TOKENS) {
+        let before = count(sum, TOKENS).unwrap_or(0);
+        sum.insert(TOKENS.to_owned(), before.saturating_add(tokens).into());
     }
     let cost = |told: &Map<String, Value>| told.get("cost_usd").and_then(dollars);
     if let Some(usd) = cost(visit) {

@@ -1,6 +1,7 @@
 //! `session-summary.json`, written once at the end: free-form, over eight known
 //! versions. Only three of its keys are always there.
 
+use protocol::mapping::{FOUNDRY_SUMMARY, SUMMARY_FLAGS};
 use protocol::{Build, BuildState, Event};
 use serde_json::{Map, Value};
 
@@ -54,14 +55,11 @@ pub(super) fn content(track: &mut Track, event: &Event, document: &Map<String, V
 
 /// Its status word; without one, whether the tests passed.
 fn verdict(document: &Map<String, Value>) -> (BuildState, String) {
-    let passed = document.get("tests_passed").and_then(Value::as_bool);
-    let success = document.get("success").and_then(Value::as_bool);
     if let Some(status) = name(document, "status") {
-        let state = match bare(&status).as_str() {
-            word if word.contains("fail") || word == "error" || word == "timeout" => {
-                BuildState::Failed
-            }
-            "cancelled" | "canceled" | "aborted" => BuildState::Cancelled,
+        let known = FOUNDRY_SUMMARY.words.of(&status).map(|word| word.state);
+        let state = match known {
+            Some(state @ (BuildState::Failed | BuildState::Cancelled)) => state,
+            _ if bare(&status).contains("fail") => BuildState::Failed,
             _ => BuildState::Completed,
         };
         return (
@@ -69,7 +67,8 @@ fn verdict(document: &Map<String, Value>) -> (BuildState, String) {
             format!("the session summary says {}", cut(&status, 80)),
         );
     }
-    if success == Some(false) || (success.is_none() && passed == Some(false)) {
+    let flag = |key: &&str| document.get(*key).and_then(Value::as_bool);
+    if SUMMARY_FLAGS.iter().find_map(flag) == Some(false) {
         return (
             BuildState::Failed,
             "the session summary says that it did not succeed".to_owned(),
@@ -83,23 +82,21 @@ fn verdict(document: &Map<String, Value>) -> (BuildState, String) {
 
 /// The keys of `session-summary.json`, over its known versions.
 fn take_over_summary(build: &mut Build, document: &Map<String, Value>) {
-    let first = |keys: &[&str]| keys.iter().find_map(|key| name(document, key));
-    build.session_id = build
-        .session_id
-        .take()
-        .or_else(|| name(document, "session_id"));
-    if let Some(branch) = first(&["branch", "github_branch"]) {
-        build.branch = Some(branch);
-    }
-    if let Some(commit) = first(&["commit_sha", "final_commit_sha"]) {
-        build.commit = Some(commit);
-    }
-    let pull_request = web_address(document, &["pr_url", "pull_request_url", "github_pr_url"])
+    let keys = |field: &str| FOUNDRY_SUMMARY.members(field).collect::<Vec<_>>();
+    let first = |field: &str| keys(field).iter().find_map(|key| name(document, key));
+    build.session_id = build.session_id.take().or_else(|| first("session_id"));
+    build.branch = first("branch").or(build.branch.take());
+    build.commit = first("commit").or(build.commit.take());
+    let pull_request = web_address(document, &keys("pr_url"))
         .or_else(|| web_address(document, &["github_url"]).filter(|url| url.contains("/pull/")));
     build.pr_url = pull_request.or(build.pr_url.take());
+    let told = || {
+        keys("error")
+            .into_iter()
+            .find_map(|key| sentence(document, key))
+    };
     let failure = || sentence(document, "failure_summary");
-    build.error = sentence(document, "error")
-        .or_else(|| sentence(document, "error_message"))
+    build.error = told()
         .or_else(|| failure().filter(|_| build.state == BuildState::Failed))
         .or(build.error.take());
     build.summary = Some(Value::Object(document.clone()));

@@ -77,6 +77,26 @@ impl Attempt {
         self.session.as_deref()
     }
 
+    /// Whether another is of the same session.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.session.is_some() && self.session == other.session
+    }
+
+    /// What it spent since an earlier run paid for so much of it; none where nothing came.
+    pub(super) fn since(&self, paid: &Self) -> Option<Self> {
+        if self == paid {
+            return None;
+        }
+        let mut rest = self.clone();
+        rest.spent = self.spent.since(&paid.spent);
+        for (model, spent) in &mut rest.models {
+            if let Some(paid) = paid.models.get(model) {
+                *spent = spent.since(paid);
+            }
+        }
+        Some(rest)
+    }
+
     /// Whether nothing more is expected of it.
     pub(super) fn has_ended(&self) -> bool {
         self.state.as_deref() != Some("running")
@@ -95,6 +115,23 @@ impl Spent {
         self.tokens.output = sum(self.tokens.output, more.tokens.output);
         self.tokens.cache_read = sum(self.tokens.cache_read, more.tokens.cache_read);
         self.tokens.cache_write = sum(self.tokens.cache_write, more.tokens.cache_write);
+    }
+
+    /// What is more than was paid. Where a guess was paid, the rest is one too, and both add up to what is told.
+    fn since(&self, paid: &Self) -> Self {
+        let usd = paid.cost.unwrap_or_default();
+        let (now, before) = (self.tokens, paid.tokens);
+        Self {
+            cost: self.cost.map(|whole| whole.minus(usd).unwrap_or_default()),
+            is_estimate: self.is_estimate || (paid.cost.is_some() && paid.is_estimate),
+            tokens: Tokens {
+                input: less(now.input, before.input),
+                output: less(now.output, before.output),
+                cache_read: less(now.cache_read, before.cache_read),
+                cache_write: less(now.cache_write, before.cache_write),
+                unknown_kind: None,
+            },
+        }
     }
 
     /// Null without a cost.
@@ -125,6 +162,8 @@ fn tokens(object: Option<&Map<String, Value>>) -> Tokens {
         output: of("output"),
         cache_read: of("cache_read"),
         cache_write: of("cache_write"),
+        // A line tells the kind of each.
+        unknown_kind: None,
     }
 }
 
@@ -135,6 +174,10 @@ fn money(object: &Map<String, Value>, key: &str) -> Option<Money> {
         Value::Number(number) => number.to_string().parse().ok(),
         _ => None,
     }
+}
+
+fn less(now: Option<u64>, before: Option<u64>) -> Option<u64> {
+    now.map(|now| now.saturating_sub(before.unwrap_or(0)))
 }
 
 /// The sum of what is known; unknown when nothing is.

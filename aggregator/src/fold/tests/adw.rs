@@ -3,10 +3,12 @@
 
 mod calls;
 mod contents;
+mod ends;
 mod hooks;
 mod oddities;
 mod phase_log;
 mod scripts;
+mod tokens;
 mod told_costs;
 
 use protocol::{BuildState, EventKind, PhaseState, Timestamp};
@@ -182,18 +184,6 @@ fn a_workflow_is_completed_by_its_last_phase_and_not_by_the_fourth() {
                 && phase.started_at.is_some()
                 && phase.ended_at.is_some())
     );
-}
-
-#[test]
-fn an_end_time_without_a_failure_is_an_end() {
-    let mut play = play();
-    let outcome = write(
-        &mut play,
-        STATE,
-        json!({"end_time":"2025-12-10T11:00:00.1"}),
-    );
-    assert_eq!(outcome.ended.len(), 1);
-    assert_eq!(play.build().state, BuildState::Completed);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Builds of producers that a table of the configuration tells of.
 
-use protocol::mapping::{FactRow, Mapping, Table, Whole, Words, field};
+use protocol::mapping::{FactRow, Mapping, Shown, Table, Whole, Words, field};
 use protocol::{BuildState, ContentHash, EventKind, PhaseState, Timestamp};
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn mapping() -> Mapping {
                 key: "Title".into(),
                 label: "Title".into(),
                 places: vec!["/title".parse().unwrap()],
-                is_money: false,
+                shown: Shown::Words,
             }],
             words: Words::new(states, Some(&["ok", "broken"])).unwrap(),
             progress_of: Whole::Number(100),

@@ -1,7 +1,7 @@
 //! What Context Foundry sends, with its oddities, and calls beside files.
 
 use protocol::build::Origin;
-use protocol::{AgentId, BuildState, Event};
+use protocol::{AgentId, BuildState, Event, PhaseState};
 use serde_json::{Value, json};
 
 use super::play::Play;
@@ -35,8 +35,22 @@ fn broadcast(play: &mut Play, kind: &str, sequence: u64, data: &Value) {
 fn a_posted_phase_that_is_completed_does_not_end_the_build() {
     let mut play = Play::new();
     let event = call(&mut play, PHASE, &phase("Scout", "1/7", "completed"));
-    play.fold(event);
-    assert_eq!(play.build().state, BuildState::Running);
+    let outcome = play.fold(event);
+    let build = play.build();
+    assert_eq!(
+        (build.state, build.ended_at, outcome.ended.len()),
+        (BuildState::Running, None, 0)
+    );
+    assert_eq!(build.phases[0].state, PhaseState::Completed);
+    // The next phase is of the same build, which its last one ends.
+    for (name, number, state) in [
+        ("Architect", "2/7", BuildState::Running),
+        ("Feedback", "7/7", BuildState::Completed),
+    ] {
+        let event = call(&mut play, PHASE, &phase(name, number, "completed"));
+        play.fold(event);
+        assert_eq!((play.build().run, play.build().state), (1, state), "{name}");
+    }
 }
 
 #[test]

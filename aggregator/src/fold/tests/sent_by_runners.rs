@@ -113,7 +113,7 @@ fn todos_may_lack_content_active_form_status_or_be_no_objects() {
         .iter()
         .map(|todo| &todo["text"])
         .collect();
-    assert_eq!(texts, [&json!("Testing"), &json!("B"), &json!("(no text)")]);
+    assert_eq!(texts, [&json!("Testing"), &json!("B"), &Value::Null]);
     for wrong in [json!("A"), Value::Null, json!({})] {
         list(&mut play, &wrong.to_string(), &wrong);
     }
@@ -122,6 +122,35 @@ fn todos_may_lack_content_active_form_status_or_be_no_objects() {
         Some(&todos),
         "what is no list changes nothing"
     );
+}
+
+#[test]
+fn a_todo_without_a_text_keeps_its_place_and_nobody_makes_a_text_up() {
+    let mut play = play();
+    let points = json!([{"status":"completed"},{"status":"in_progress"},{"content":"B"}]);
+    list(&mut play, "l1", &points);
+    assert_eq!(play.build().detail, None);
+    let mut first = used("t1");
+    first["todoIndex"] = json!(0);
+    for event in [first, used("t2"), used("t3")] {
+        told(&mut play, &event);
+    }
+    list(&mut play, "l2", &points);
+    let todos = play.build().todos.clone().unwrap();
+    let counts: Vec<&Value> = todos.as_array().unwrap().iter().collect();
+    assert_eq!(
+        counts,
+        [
+            &json!({"text":null,"state":"completed","tools":1}),
+            &json!({"text":null,"state":"in_progress","tools":2}),
+            &json!({"text":"B","state":null,"tools":0}),
+        ]
+    );
+    let told: Vec<_> = tools(&play)
+        .iter()
+        .map(|tool| (tool["todo"].clone(), tool["planning"].clone()))
+        .collect();
+    assert_eq!(told, [(); 3].map(|()| (Value::Null, json!(false))));
 }
 
 #[test]

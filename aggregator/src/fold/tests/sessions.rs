@@ -30,7 +30,8 @@ fn hook(play: &mut Play, kind: &str, tool: Option<&str>) {
 
 fn transcript(play: &mut Play, input: u64) {
     let attempt = json!({"session_id":"5f3c","merged":null,"model":"claude-sonnet-4-5-20250929","state":"running",
-        "num_turns":null,"duration_ms":null,"total_cost_usd":null,"models":{},
+        "num_turns":null,"duration_ms":null,"total_cost_usd":null,
+        "models":{"claude-sonnet-4-5-20250929":{"input":input}},
         "tokens":{"input":input,"output":null,"cache_read":null,"cache_write":null},
         "context":{"used":input,"limit":null},"estimated":true});
     let digest = json!({"digest":"stream-json","v":1,"transcript":true,"attempts":[attempt],"todos":null,
@@ -148,6 +149,37 @@ fn a_transcripts_last_lines_are_of_the_build_that_a_hook_ended() {
         (play.build().run, play.build().state),
         (2, BuildState::Running)
     );
+}
+
+#[test]
+fn a_session_that_is_taken_up_again_costs_what_it_spent_since() {
+    let told = |play: &Play| {
+        let usd = play.build().cost_usd.map(|usd| usd.to_string());
+        (play.build().run, tokens(play), usd)
+    };
+    // Hours later, with or without a hook that says so; the transcript goes on where it was.
+    for again in [Some("SessionStart"), None] {
+        let mut play = play();
+        for kind in ["SessionStart", "PreToolUse", "SessionEnd"] {
+            hook(&mut play, kind, None);
+        }
+        transcript(&mut play, 1_500_000);
+        assert_eq!(told(&play), (1, Some(1_500_000), Some("4.5".to_owned())));
+        play.now_ms += 3_600_000;
+        if let Some(kind) = again {
+            hook(&mut play, kind, None);
+            assert_eq!(told(&play), (2, None, None), "nothing is spent yet");
+        }
+        let text = serde_json::to_string(&play.track).unwrap();
+        play.track = serde_json::from_str(&text).unwrap();
+        transcript(&mut play, 2_000_000);
+        assert_eq!(told(&play), (2, Some(500_000), Some("1.5".to_owned())));
+        transcript(&mut play, 2_500_000);
+        assert_eq!(told(&play), (2, Some(1_000_000), Some("3".to_owned())));
+        assert_eq!(play.build().cost_estimated, Some(true));
+        let models = &play.build().agents.as_ref().unwrap()[0]["models"];
+        assert_eq!(models["claude-sonnet-4-5-20250929"]["cost_usd"], "3");
+    }
 }
 
 #[test]

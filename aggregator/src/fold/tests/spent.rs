@@ -168,6 +168,37 @@ fn the_next_run_does_not_pay_for_the_attempts_of_the_one_before() {
 }
 
 #[test]
+fn the_next_run_does_not_pay_for_what_an_attempt_without_a_result_spent_before_it() {
+    let sonnet = |tokens: u64| {
+        let mut attempt = running("s1", "claude-sonnet-4-5");
+        attempt["tokens"]["input"] = json!(tokens);
+        attempt["models"]["claude-sonnet-4-5"]["input"] = json!(tokens);
+        attempt
+    };
+    let mut play = adw(&[
+        (PLANNER, digest(&[sonnet(1_000_000)])),
+        (STATE, json!({"adw_id":"3af4a34d","status":"failed"})),
+    ]);
+    assert_eq!((play.build().run, play.build().cost_usd), (1, usd("3")));
+    let mut then = |file: &str, document: Value| {
+        let event = play.content(file, &document);
+        play.fold(event);
+        let build = play.build();
+        let input = build.tokens.and_then(|tokens| tokens.input);
+        (build.run, build.cost_usd, build.cost_estimated, input)
+    };
+    then(STATE, json!({"adw_id":"3af4a34d","status":"running"}));
+    // It was killed: its retry alone is of this run.
+    let retry = then(PLANNER, digest(&[sonnet(1_000_000), told("s2", "0.25")]));
+    assert_eq!(retry, (2, usd("0.25"), Some(false), Some(2)));
+    // It was not: what it spent since is, and its result tells the rest of the whole.
+    let more = then(PLANNER, digest(&[sonnet(1_500_000), told("s2", "0.25")]));
+    assert_eq!(more, (2, usd("1.75"), Some(true), Some(500_002)));
+    let ended = then(PLANNER, digest(&[told("s1", "5"), told("s2", "0.25")]));
+    assert_eq!((ended.0, ended.1, ended.2), (2, usd("2.25"), Some(true)));
+}
+
+#[test]
 fn the_newest_todo_list_is_shown() {
     let with = |text: &str| {
         let mut digest = digest(&[running("s1", "m")]);

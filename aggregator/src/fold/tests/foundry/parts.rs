@@ -72,6 +72,9 @@ fn tasks_of_builders_that_work_one_after_another_have_no_state_that_nobody_told(
     let mut document = plan();
     document["parallel_mode"] = json!(false);
     file(&mut play, "build-tasks.json", &document);
+    let planned = document["tasks"].as_array().unwrap().len();
+    assert!(planned > 1);
+    assert_eq!(states(&play).len(), planned, "each is listed");
     assert!(states(&play).iter().all(|(_, state)| state.is_none()));
     // The count that the terminal UI reads.
     play.state(json!({"parallel_execution": false, "tasks_completed": 2}));

@@ -198,7 +198,19 @@ fn wrong_types_in_a_summary_do_no_harm() {
     ] {
         let play = ended(odd.clone());
         assert_eq!(play.build().state, BuildState::Completed, "{odd}");
-        assert!(play.build().summary.is_some() && play.build().pr_url.is_none());
+        assert_eq!(
+            play.build().summary.as_ref().unwrap()["tests_passed"],
+            odd.get("tests_passed").cloned().unwrap_or(json!(true))
+        );
+        assert_eq!(play.build().pr_url, None, "{odd}");
+        assert_eq!(fact(&play, "duration_minutes"), None, "{odd}");
+        let told = odd.get("tests_passed").is_none();
+        let tests = play.build().tests.clone().unwrap();
+        assert_eq!(
+            tests,
+            json!({"passed": told.then_some(true), "iterations": told.then_some(1)}),
+            "{odd}"
+        );
     }
 }
 
