@@ -166,6 +166,14 @@ pub fn router<S: Sink>(ingest: Ingest<S>) -> Router {
     }
     routes
         .route(runner::ROUTE, get(runner::upgrade::<S>))
+        .method_not_allowed_fallback(async || {
+            let message = "This route does not take this method.";
+            Refused::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                message,
+            )
+        })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Arc::new(ingest))
 }

@@ -87,7 +87,10 @@ pub(super) fn by_built_in(report: &mut Report, table: &Table, document: &Value, 
     if let Some(word) = &mapped.unknown_word {
         report.warn(format!("status: {word:?} is none of its known words"));
     }
-    if known.ends {
+    if let (Some(verdict), Some(members)) = (known.verdict, document.as_object()) {
+        let (state, reason) = verdict(members);
+        report.state = Some(state.word().to_owned());
+        report.reason = Some(reason);
         report.ends = Some(true);
     }
     let beyond = known.beyond;

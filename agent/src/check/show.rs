@@ -44,7 +44,6 @@ pub(super) fn text(report: &Report) -> String {
     }
     match (&report.state, &report.reason) {
         (Some(state), Some(reason)) => row("state", &format!("{state}: {reason}")),
-        (None, Some(reason)) if report.ends == Some(true) => row("state", reason),
         (None, Some(reason)) => row("state", &format!("not told by this file alone: {reason}")),
         _ => {}
     }

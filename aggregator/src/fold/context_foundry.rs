@@ -167,15 +167,6 @@ enum Meaning {
     Goes(BuildState),
 }
 
-/// Status words are compared without case, spaces, `-` and `_`: prompts write
-/// `self-healing`, the BAML path `SelfHealing`.
-fn bare(word: &str) -> String {
-    word.chars()
-        .filter(|c| c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect()
-}
-
 fn meaning(status: &str) -> Meaning {
     match FOUNDRY_PHASE.words.of(status) {
         Some(word) if word.ends => Meaning::Ends(word.state),
@@ -363,7 +354,12 @@ fn judge(run: &mut Run, meaning: &Meaning, status: &str, event: &Event) {
                 format!("{phase} is completed; the build ends with its summary or its last phase");
             run.say(BuildState::Running, Some(reason));
         }
-        Meaning::Goes(state) => run.say(*state, None),
+        Meaning::Goes(state) => {
+            let build = &run.build;
+            let is_silent = build.phase.is_none() && build.status.is_none() && number.is_none();
+            let reason = is_silent.then(|| "it tells neither its phase nor a status".to_owned());
+            run.say(*state, reason);
+        }
     }
     run.build.progress = progress(run, meaning, number);
 }

@@ -3,13 +3,17 @@
 //! that the API's Build has.
 
 use axum::http::HeaderMap;
-use serde_json::{Value, json};
+use protocol::mapping::FIELDS;
+use serde_json::{Map, Value, json};
 
 use super::{Body, Reading, Understood, bad_document, text};
 use crate::answer::Refused;
 use crate::call::{Call, Place};
 
 const PRODUCER: &str = "http";
+
+/// Members of `data` that are read beside those that a file's table may have.
+const OTHERS: [&str; 2] = ["state", "facts"];
 
 /// Where they come.
 pub(crate) const ROUTE: &str = "/api/v1/events";
@@ -25,6 +29,15 @@ pub(crate) fn no_binary_mode(headers: &HeaderMap, body: Option<&Body<'_>>) -> Re
         ));
     }
     Ok(())
+}
+
+/// Whether anything of it is read: a build that says nothing would only hide a misspelled name.
+fn is_known(data: &Map<String, Value>) -> bool {
+    let named = FIELDS
+        .iter()
+        .filter_map(|field| field.key.split('.').next());
+    // Without any it says that its source is at work.
+    data.is_empty() || named.chain(OTHERS).any(|key| data.contains_key(key))
 }
 
 /// `POST /api/v1/events`: how a build stands now. `source`, `subject` and the
@@ -45,6 +58,11 @@ pub(crate) fn event(body: &Body<'_>, _: &str) -> Reading {
             "data must be an object: the state of the build, e.g. {\"session_id\":\"nightly\",\"phase\":\"Test\",\"state\":\"running\"}.",
         ));
     };
+    if !is_known(data) {
+        return Err(Refused::bad_body(
+            "data has none of the members that a build has, such as project, session_id, phase, state, progress or cost_usd.",
+        ));
+    }
     let subject = body.text("subject").unwrap_or_default();
     let mut id = format!("http:{source}\n{subject}");
     let project = text(data, "project");

@@ -17,6 +17,36 @@ async fn place(source: &str, subject: Option<&str>, data: Value) -> (Place, Stri
 }
 
 #[tokio::test]
+async fn data_of_which_nothing_is_read_is_refused_and_says_what_would_be() {
+    let bench = bench(Admission::loopback(), false);
+    let mut event = json!({"specversion":"1.0","id":"1","type":"build","source":"ci",
+        "data":{"projct":"docs","phse":"Test","stat":"running"}});
+    let (status, answer) = bench.post("/api/v1/events", &event).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("project, session_id, phase"), "{message}");
+    assert!(bench.memory.calls.lock().unwrap().is_empty());
+    event["data"]["tokens"] = json!({"input": 1});
+    let (status, answer) = bench.post("/api/v1/events", &event).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+}
+
+#[tokio::test]
+async fn a_route_that_is_asked_the_wrong_way_says_so_in_the_usual_form() {
+    let bench = bench(Admission::loopback(), false);
+    for path in ["/api/v1/events", "/api/phase-update", "/api/broadcast/s"] {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let (status, answer) = bench.send(request).await;
+        let code = answer["error"]["code"].as_str();
+        assert_eq!(
+            (status, code),
+            (StatusCode::METHOD_NOT_ALLOWED, Some("method_not_allowed")),
+            "{path}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn source_subject_and_project_tell_whose_build_a_cloud_event_is_of() {
     for (source, subject, data, id, project) in [
         (

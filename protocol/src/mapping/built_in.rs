@@ -6,10 +6,13 @@ mod summary;
 
 use std::sync::LazyLock;
 
+use serde_json::{Map, Value};
+
 use super::table::{FactRow, Kind, Shown, Table, Whole, field};
 use super::{Pointer, Words};
+use crate::BuildState;
 
-pub use summary::{FOUNDRY_SUMMARY, OF_THE_SUMMARY, SUMMARY_FLAGS};
+pub use summary::{FOUNDRY_SUMMARY, OF_THE_SUMMARY, summary_verdict};
 
 /// A row: a field and its places.
 type FieldRow = (&'static str, &'static [&'static str]);
@@ -128,6 +131,9 @@ const ADW_FACTS: [FactOf; 23] = [
     (&["end_time"], "Ended, by its clock", Shown::Words),
 ];
 
+/// Says of a document how its build ended, and why.
+pub type Verdict = fn(&Map<String, Value>) -> (BuildState, String);
+
 /// A file of a producer that is known without being told.
 #[derive(Clone, Copy)]
 pub struct BuiltIn {
@@ -137,8 +143,8 @@ pub struct BuiltIn {
     pub always: &'static [&'static str],
     /// Members that the fold shows beside the table's, as what, and what is expected there.
     pub shown: &'static [(&'static str, &'static str, Option<Kind>)],
-    /// It ends the build, whatever its status.
-    pub ends: bool,
+    /// It ends the build: as what, and why we say so. None where it alone does not tell.
+    pub verdict: Option<Verdict>,
     /// What of its meaning no table holds, for people.
     pub beyond: &'static str,
 }
@@ -150,7 +156,7 @@ pub fn built_in(producer: &str, file_name: &str) -> BuiltIn {
         table: None,
         always: &[],
         shown: &[],
-        ends: false,
+        verdict: None,
         beyond,
     };
     match (producer, file_name) {

@@ -18,7 +18,8 @@ use crate::canonical::{ContentHash, Document, write};
 use crate::json::{Json, JsonError};
 
 pub use built_in::{
-    ADW_STATE, BuiltIn, FOUNDRY_PHASE, FOUNDRY_SUMMARY, OF_THE_SUMMARY, SUMMARY_FLAGS, built_in,
+    ADW_STATE, BuiltIn, FOUNDRY_PHASE, FOUNDRY_SUMMARY, OF_THE_SUMMARY, Verdict, built_in,
+    summary_verdict,
 };
 pub use pointer::{BadPointer, Pointer};
 pub use table::{FIELDS, FactRow, Field, Kind, Mapped, Shown, Table, Whole, field};

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -33,13 +34,15 @@ fn example(language: &str) -> &'static str {
     blocks("Any other program", language).next().unwrap()
 }
 
-/// What is pasted into a shell in this directory.
+/// What is pasted into a shell in this directory, as if it was a clone in which `make up` was typed.
 fn paste(text: &str, dir: &Path) -> Output {
     let mut shell = clean(Command::new("sh"));
-    let programs = program("phaseline");
-    let path = std::env::var("PATH").unwrap();
-    let path = format!("{}:{path}", programs.parent().unwrap().display());
-    shell.args(["-e", "-c", text]).env("PATH", path);
+    let (programs, release) = (program("phaseline"), dir.join("target/release"));
+    if fs::symlink_metadata(&release).is_err() {
+        fs::create_dir_all(dir.join("target")).unwrap();
+        symlink(programs.parent().unwrap(), release).unwrap();
+    }
+    shell.args(["-e", "-c", text]);
     shell.current_dir(dir).output().unwrap()
 }
 

@@ -70,13 +70,23 @@ fn a_summary_is_explained_whichever_version_wrote_it() {
 }
 
 #[test]
-fn a_summary_with_nothing_but_what_is_always_there_ends_its_build_without_a_warning() {
+fn a_summary_with_little_in_it_ends_its_build_and_says_as_what() {
     let place = Place::new();
     let least = json!({"phases_completed": [], "test_iterations": 0, "tests_passed": true});
     let report = place.check(FILE, &least.to_string());
     assert_eq!(report.warnings, [""; 0]);
-    assert_eq!((report.state.as_deref(), report.ends), (None, Some(true)));
-    assert!(!report.text().contains("not told by this file alone"));
+    assert_eq!(
+        (report.state.as_deref(), report.ends),
+        (Some("completed"), Some(true))
+    );
+    let nothing = json!({"session": "shop", "result": "failed", "completed_phases": ["Scout"]});
+    let report = place.check(FILE, &nothing.to_string());
+    assert_eq!(
+        (report.state.as_deref(), report.ends),
+        (Some("unknown"), Some(true))
+    );
+    let said = "unknown: the session summary has no status, and nothing of how the build ended";
+    assert!(report.text().contains(said), "{}", report.text());
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::fold::value::{cut, name, names, sentence};
 const EVENT: &str = "http/event";
 const NESTED: [&str; 3] = ["data", "payload", "metadata"];
 
+/// Tells the end of a workflow.
+const COMPLETE: &str = "http/workflow-complete";
 /// What the orchestrator calls the phase after the last one.
 const END: &str = "Completed";
 
@@ -68,12 +70,17 @@ pub(super) fn content(run: &mut Run, event: &Event, document: &Map<String, Value
         return;
     }
     let Some(word) = status(document) else {
+        if event.file == COMPLETE {
+            judge(run, at);
+            let reason = "its orchestrator says that it is complete, and not how it ended";
+            return run.end(BuildState::Unknown, reason.to_owned(), at, EndedBy::State);
+        }
         // It says that something of the workflow works.
         return judge(run, at);
     };
     let state = words::state(&word);
     let (phase, ends) = match event.file.as_str() {
-        "http/workflow-complete" => (None, true),
+        COMPLETE => (None, true),
         "http/adw-phase-update" | EVENT => {
             let phase = phase(document);
             if phase.is_none() && event.file == EVENT {

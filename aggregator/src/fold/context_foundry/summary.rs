@@ -1,15 +1,15 @@
 //! `session-summary.json`, written once at the end: free-form, over eight known
 //! versions. Only three of its keys are always there.
 
-use protocol::mapping::{FOUNDRY_SUMMARY, SUMMARY_FLAGS};
+use protocol::mapping::{FOUNDRY_SUMMARY, summary_verdict};
 use protocol::{Build, BuildState, Event};
 use serde_json::{Map, Value};
 
-use super::{Meaning, bare, progress};
+use super::{Meaning, progress};
 use crate::fold::phases;
 use crate::fold::run::{EndedBy, moment};
 use crate::fold::track::Track;
-use crate::fold::value::{PhaseNumber, cut, name, names, sentence, web_address};
+use crate::fold::value::{PhaseNumber, name, names, sentence, web_address};
 
 /// Written before the run began: it is of the build before.
 pub(super) fn is_stale(track: &Track, event: &Event) -> bool {
@@ -41,7 +41,7 @@ pub(super) fn content(track: &mut Track, event: &Event, document: &Map<String, V
     };
     super::meet_file(run, event);
     run.believe(event);
-    let (state, reason) = verdict(document);
+    let (state, reason) = summary_verdict(document);
     if let Some(told) = names(document, "phases_completed") {
         phases::told_completed(&mut run.build.phases, &told, None, at);
     }
@@ -51,33 +51,6 @@ pub(super) fn content(track: &mut Track, event: &Event, document: &Map<String, V
     let number = number.and_then(PhaseNumber::parse);
     run.build.progress = progress(run, &Meaning::Ends(state), number);
     track.silences.leave(at);
-}
-
-/// Its status word; without one, whether the tests passed.
-fn verdict(document: &Map<String, Value>) -> (BuildState, String) {
-    if let Some(status) = name(document, "status") {
-        let known = FOUNDRY_SUMMARY.words.of(&status).map(|word| word.state);
-        let state = match known {
-            Some(state @ (BuildState::Failed | BuildState::Cancelled)) => state,
-            _ if bare(&status).contains("fail") => BuildState::Failed,
-            _ => BuildState::Completed,
-        };
-        return (
-            state,
-            format!("the session summary says {}", cut(&status, 80)),
-        );
-    }
-    let flag = |key: &&str| document.get(*key).and_then(Value::as_bool);
-    if SUMMARY_FLAGS.iter().find_map(flag) == Some(false) {
-        return (
-            BuildState::Failed,
-            "the session summary says that it did not succeed".to_owned(),
-        );
-    }
-    (
-        BuildState::Completed,
-        "the session summary was written, without a status".to_owned(),
-    )
 }
 
 /// The keys of `session-summary.json`, over its known versions.

@@ -47,6 +47,19 @@ fn a_missing_or_null_key_does_not_erase_and_wrong_types_do_no_harm() {
 }
 
 #[test]
+fn a_state_of_which_nothing_is_known_says_so() {
+    let mut play = Play::new();
+    play.state(json!({"session_id":"hello","phase":"Builder","number":"3/7","state":"building"}));
+    let reason = |play: &Play| play.build().state_reason.clone();
+    assert_eq!(
+        reason(&play).as_deref(),
+        Some("it tells neither its phase nor a status")
+    );
+    play.state(json!({"session_id":"hello","current_phase":"Builder"}));
+    assert_eq!(reason(&play), None);
+}
+
+#[test]
 fn phases_are_drawn_from_what_was_seen() {
     let mut play = Play::new();
     play.state(json!({"current_phase":"Builder","phase_number":"3/7","status":"building","phases_completed":["Scout","Architect"]}));

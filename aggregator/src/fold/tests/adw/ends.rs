@@ -37,6 +37,7 @@ fn call(route: &'static str, phase: &str, status: &str) -> (&'static str, Value)
 
 const COMPLETED: Option<BuildState> = Some(BuildState::Completed);
 const FAILED: Option<BuildState> = Some(BuildState::Failed);
+const UNKNOWN: Option<BuildState> = Some(BuildState::Unknown);
 
 #[test]
 #[rustfmt::skip]
@@ -48,6 +49,7 @@ fn what_ends_a_workflow_and_what_does_not() {
         ("the phase Completed", vec![call(UPDATE, "Completed", "completed")], COMPLETED),
         ("workflow-complete", vec![call(DONE, "Plan", "completed")], COMPLETED),
         ("workflow-complete of a failure", vec![call(DONE, "Plan", "failed")], FAILED),
+        ("workflow-complete without a word", vec![call(UPDATE, "Plan", "running"), (DONE, json!({"adw_id":"3af4a34d"}))], UNKNOWN),
         ("an older file's word", vec![(STATE, json!({"status":"failed"}))], FAILED),
         ("the last of all phases", vec![list(&["Plan", "Verify"], None)], COMPLETED),
         ("another phase", vec![list(&["Plan", "Ship"], None)], None),

@@ -53,11 +53,64 @@ fn every_status_of_a_summary_is_an_end() {
             "{status}"
         );
     }
-    // In one of eight versions there is no status.
-    assert_eq!(
-        ended(json!({"tests_passed": false})).build().state,
-        BuildState::Failed
-    );
+}
+
+#[test]
+fn a_summary_that_does_not_say_how_its_build_ended_is_not_taken_for_a_success() {
+    let flags = json!({"tests_passed": null});
+    for (more, state, progress, reason) in [
+        // In one of eight versions there is no status.
+        (
+            json!({"tests_passed": false}),
+            BuildState::Failed,
+            5.0 / 7.0,
+            "the session summary has no status, and tests_passed is false",
+        ),
+        (
+            json!({}),
+            BuildState::Completed,
+            1.0,
+            "the session summary has no status, and tests_passed is true",
+        ),
+        (
+            json!({"success": false}),
+            BuildState::Failed,
+            5.0 / 7.0,
+            "the session summary has no status, and success is false",
+        ),
+        (
+            json!({"status": "incomplete", "tests_passed": false}),
+            BuildState::Failed,
+            5.0 / 7.0,
+            "the session summary says incomplete, and tests_passed is false",
+        ),
+        (
+            json!({"status": "wrapped up"}),
+            BuildState::Completed,
+            1.0,
+            "the session summary says wrapped up, and tests_passed is true",
+        ),
+        (
+            json!({"status": "in_progress", "tests_passed": null}),
+            BuildState::Unknown,
+            5.0 / 7.0,
+            "the session summary says in_progress, and nothing of how the build ended",
+        ),
+        (
+            flags,
+            BuildState::Unknown,
+            5.0 / 7.0,
+            "the session summary has no status, and nothing of how the build ended",
+        ),
+    ] {
+        let play = ended(more);
+        let build = play.build();
+        assert_eq!(
+            (build.state, build.state_reason.as_deref(), build.progress),
+            (state, Some(reason), Some(progress))
+        );
+        assert!(build.has_ended(), "{reason}");
+    }
 }
 
 #[test]
@@ -197,7 +250,11 @@ fn wrong_types_in_a_summary_do_no_harm() {
         json!({"duration_minutes": "an hour", "mode": {"a": 1}, "task": ["x"], "pr_url": 5, "github_url": "javascript:alert(1)"}),
     ] {
         let play = ended(odd.clone());
-        assert_eq!(play.build().state, BuildState::Completed, "{odd}");
+        let state = match odd.get("status") {
+            Some(_) => BuildState::Unknown,
+            None => BuildState::Completed,
+        };
+        assert_eq!(play.build().state, state, "{odd}");
         assert_eq!(
             play.build().summary.as_ref().unwrap()["tests_passed"],
             odd.get("tests_passed").cloned().unwrap_or(json!(true))
