@@ -105,7 +105,11 @@ impl Fleet {
             HOST,
             system.watch.clone().into_os_string(),
             &system.nats,
-            &[("PHASELINE_NATS_URL", &nats_url)],
+            &[
+                ("PHASELINE_NATS_URL", &nats_url),
+                // So that a content that is missed can be explained.
+                ("PHASELINE_LOG", "info,agent=debug"),
+            ],
         ));
         system.host_is(HOST, "up").await;
         let browser = system.aggregators[0].base().replace("http://", "");
@@ -296,11 +300,29 @@ impl Fleet {
         let mut verdict = verdict(&self.truth, database, &self.followers)
             .await
             .expect("Postgres can be read");
+        self.explain(&verdict);
         verdict.converged = self.converged.iter().map(|(_, time)| *time).collect();
         for index in 0..self.system.aggregators.len() {
             self.count_repeated(index).await;
         }
         verdict
+    }
+
+    /// Prints what the agents said of the projects of which something is lost.
+    fn explain(&self, verdict: &Verdict) {
+        let is_lost = |project: &&Project| {
+            let token = project.token().to_string();
+            verdict.lost.iter().any(|lost| lost.starts_with(&token))
+        };
+        for project in self.projects.iter().filter(is_lost) {
+            let path = format!("{}/", project.dir().display());
+            for agent in &self.system.agents {
+                let output = agent.process.output();
+                for line in output.lines().filter(|line| line.contains(&path)) {
+                    eprintln!("{line}");
+                }
+            }
+        }
     }
 
     /// Breaches of the stream's promises that the browsers noticed.

@@ -64,11 +64,12 @@ impl Process {
         read(&self.out)
     }
 
-    /// The last lines that it printed.
+    /// The last lines that it printed, without those of debugging.
     #[must_use]
     pub fn tail(&self) -> String {
         let output = self.output();
-        let lines: Vec<&str> = output.lines().collect();
+        let told = |line: &&str| !line.contains(" DEBUG ");
+        let lines: Vec<&str> = output.lines().filter(told).collect();
         lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
     }
 
