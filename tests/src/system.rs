@@ -75,8 +75,13 @@ impl System {
 
     /// Broker, database, one aggregator and one agent, ready for a change.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, the agent with further settings.
+    pub async fn start_with(settings: &[(&'static str, &str)]) -> Self {
         let mut system = Self::bare().await;
-        system.start_parts().await;
+        system.start_parts_with(settings).await;
         system
     }
 
@@ -89,9 +94,14 @@ impl System {
 
     /// One aggregator and one agent, ready for a change.
     pub async fn start_parts(&mut self) {
+        self.start_parts_with(&[]).await;
+    }
+
+    async fn start_parts_with(&mut self, settings: &[(&'static str, &str)]) {
         let aggregator = Aggregator::start(&self.nats, &self.database).await;
         self.aggregators.push(aggregator);
-        let agent = Agent::start(HOST, &self.watch, &self.nats);
+        let watch = self.watch.clone().into_os_string();
+        let agent = Agent::start_with(HOST, watch, &self.nats, settings);
         self.agents.push(agent);
         self.host_is(HOST, "up").await;
     }

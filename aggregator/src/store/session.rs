@@ -19,7 +19,7 @@ const LEADER_LOCK: i64 = 0x7068_6173_656c_696e;
 /// A waiting follower asks anew so often: a statement that waits for days would keep Postgres from
 /// vacuuming, and a connection that is open at this end only would be waited on for ever.
 const LOCK_SLICE_MS: u32 = 4_000;
-/// The answer to a slice: a connection that dies while one is waited for is given up within two slices and this.
+/// The answer to a slice. A connection that dies in one is given up with the next: within 4 and 8 s.
 const SLICE_ANSWER: Duration = Duration::from_millis(LOCK_SLICE_MS as u64 + 4_000);
 
 pub(super) struct Statements {

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use harness::browser::{available, with_browser};
 use harness::process::{clean, program};
 use harness::scratch;
-use harness::system::{Agent, Aggregator, HOST, System};
+use harness::system::{HOST, System};
 use harness::writer::Project;
 use protocol::{BuildState, ProjectToken, subject};
 use serde_json::Value;
@@ -48,17 +48,9 @@ fn paste(text: &str, dir: &Path) -> Output {
 
 /// Servers, and an agent with this configuration.
 async fn start(config: &str) -> System {
-    let mut system = System::bare().await;
-    let aggregator = Aggregator::start(&system.nats, &system.database).await;
-    system.aggregators.push(aggregator);
     let file = scratch::directory("config").join("phaseline.toml");
     fs::write(&file, config).unwrap();
-    let settings = [("PHASELINE_CONFIG", file.to_str().unwrap())];
-    let watch = system.watch.clone().into_os_string();
-    let agent = Agent::start_with(HOST, watch, &system.nats, &settings);
-    system.agents.push(agent);
-    system.host_is(HOST, "up").await;
-    system
+    System::start_with(&[("PHASELINE_CONFIG", file.to_str().unwrap())]).await
 }
 
 fn build_id(producer: &str, project: &Path, id: &str, run: u32) -> String {

@@ -12,7 +12,7 @@ use protocol::{BuildState, ProjectToken};
 use serde_json::json;
 
 use crate::log_lines::append;
-use crate::transcripts::{asks, says, system_with};
+use crate::transcripts::{asks, says};
 
 const SESSION: &str = "5f3c";
 
@@ -31,7 +31,7 @@ async fn a_session_of_which_hooks_and_a_transcript_tell_is_one_build() {
     let file = scratch::directory("config").join("agent.toml");
     let place = format!("transcripts = ['{}/**/*.jsonl']\n", projects.display());
     fs::write(&file, place).unwrap();
-    let system = system_with(&[("PHASELINE_CONFIG", file.to_str().unwrap())]).await;
+    let system = System::start_with(&[("PHASELINE_CONFIG", file.to_str().unwrap())]).await;
     let id = build_id(HOST, ProjectToken::of_id("claude-code", SESSION), 1);
 
     hook(&system, "PreToolUse").await;

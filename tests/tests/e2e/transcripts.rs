@@ -9,24 +9,13 @@ use harness::browser::{available, with_browser};
 use harness::claude::{Claude, SECRET, output_of};
 use harness::fixtures;
 use harness::scratch;
-use harness::system::{Agent, Aggregator, HOST, System};
+use harness::system::{HOST, System};
 use protocol::ProjectToken;
 use protocol::subject::build_id;
 use serde_json::{Value, json};
 
 use crate::log_lines::append;
 use crate::pages::open;
-
-pub(crate) async fn system_with(settings: &[(&'static str, &str)]) -> System {
-    let mut system = System::bare().await;
-    let aggregator = Aggregator::start(&system.nats, &system.database).await;
-    system.aggregators.push(aggregator);
-    let watch = system.watch.clone().into_os_string();
-    let agent = Agent::start_with(HOST, watch, &system.nats, settings);
-    system.agents.push(agent);
-    system.host_is(HOST, "up").await;
-    system
-}
 
 /// Lines as Claude Code keeps them: what all have, and the rest.
 fn line(cwd: &Path, session: &str, rest: &Value) -> String {
@@ -61,7 +50,7 @@ async fn a_transcript_gives_figures_to_the_build_where_its_session_works_else_it
     let file = scratch::directory("config").join("agent.toml");
     let place = format!("transcripts = ['{}/**/*.jsonl']\n", projects.display());
     fs::write(&file, place).unwrap();
-    let system = system_with(&[("PHASELINE_CONFIG", file.to_str().unwrap())]).await;
+    let system = System::start_with(&[("PHASELINE_CONFIG", file.to_str().unwrap())]).await;
 
     // Nobody's project: a build of its own, told by its session.
     let elsewhere = Path::new("/srv/weather");
@@ -113,7 +102,7 @@ async fn a_transcript_gives_figures_to_the_build_where_its_session_works_else_it
 
 #[tokio::test]
 async fn tool_inputs_and_outputs_are_shown_masked_where_that_is_allowed() {
-    let system = system_with(&[("PHASELINE_TEXTS", "all")]).await;
+    let system = System::start_with(&[("PHASELINE_TEXTS", "all")]).await;
     let workflow = Workflow::begin(&system.watch.join("shop"), "3af4a34d");
     workflow.state(Tree::Main, &planned("83", "feature-issue-83"));
     let mut claude = Claude::start(&output_of(&workflow.dir(Tree::Main), "builder"), "s1");
@@ -219,7 +208,7 @@ fn hook(workflow: &str, kind: &str, tool: &str, payload: &Value) -> String {
 #[tokio::test]
 async fn hook_events_are_figures_of_their_workflows_builds_and_texts_only_where_that_is_allowed() {
     for (texts, shown) in [("logs", false), ("all", true)] {
-        let system = system_with(&[("PHASELINE_TEXTS", texts)]).await;
+        let system = System::start_with(&[("PHASELINE_TEXTS", texts)]).await;
         let shop = system.watch.join("shop");
         let workflows = ["3af4a34d", "77aa0001"].map(|id| Workflow::begin(&shop, id));
         let hooks = shop.join(".claude/logs/hook_events.jsonl");

@@ -11,7 +11,7 @@ use harness::system::{HOST, System};
 use harness::wait::{check, eventually};
 use harness::writer::Project;
 
-use super::{nothing_ended, projects, report, system_with, what_gave_way_is_marked};
+use super::{nothing_ended, projects, report, what_gave_way_is_marked};
 
 /// Bytes of the outbox and what lies beside it.
 fn outbox_bytes(state: &Path) -> u64 {
@@ -24,7 +24,7 @@ fn outbox_bytes(state: &Path) -> u64 {
 
 /// An agent whose outbox may take 8 MiB.
 async fn system_with_a_small_outbox() -> System {
-    system_with("PHASELINE_OUTBOX_MAX", "8MiB").await
+    System::start_with(&[("PHASELINE_OUTBOX_MAX", "8MiB")]).await
 }
 
 /// Each project's newest number is at least this: all of them together were several times the limit.

@@ -111,22 +111,7 @@ async fn all_arrived(system: &System, recorder: &Recorder, projects: &[Project])
 /// An agent whose state directory is on this disk.
 async fn system_on(disk: &Disk) -> System {
     let state = disk.path().join("agent");
-    system_with("PHASELINE_STATE_DIR", state.to_str().unwrap()).await
-}
-
-/// An agent with this setting of its own.
-async fn system_with(setting: &'static str, value: &str) -> System {
-    let mut system = System::bare().await;
-    let aggregator = Aggregator::start(&system.nats, &system.database).await;
-    system.aggregators.push(aggregator);
-    system.agents.push(Agent::start_with(
-        HOST,
-        system.watch.clone().into_os_string(),
-        &system.nats,
-        &[(setting, value)],
-    ));
-    system.host_is(HOST, "up").await;
-    system
+    System::start_with(&[("PHASELINE_STATE_DIR", state.to_str().unwrap())]).await
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use harness::oracle::Recorder;
 use harness::scale::scale;
 use harness::scratch;
-use harness::system::{Agent, Aggregator, HOST, System};
+use harness::system::{Agent, HOST, System};
 use harness::wait::{check, eventually};
 use harness::writer::{Manner, Project};
 use protocol::RootState;
@@ -32,13 +32,7 @@ struct Overrun {
 
 /// Rewrites files while the agent is frozen, until its queue has no room, then makes two projects.
 async fn overrun(settings: &[(&'static str, &str)]) -> Overrun {
-    let mut system = System::bare().await;
-    let aggregator = Aggregator::start(&system.nats, &system.database).await;
-    system.aggregators.push(aggregator);
-    let watch = system.watch.clone().into_os_string();
-    let agent = Agent::start_with(HOST, watch, &system.nats, settings);
-    system.agents.push(agent);
-    system.host_is(HOST, "up").await;
+    let mut system = System::start_with(settings).await;
     let projects: Vec<Project> = (0..FILES)
         .map(|n| system.project(&format!("p{n}")))
         .collect();

@@ -25,18 +25,6 @@ fn trees() -> usize {
     chosen.unwrap_or_else(|| scale(500, 10_000))
 }
 
-/// An agent that watches a directory of its own.
-async fn system_with(settings: &[(&'static str, &str)]) -> System {
-    let mut system = System::bare().await;
-    let aggregator = Aggregator::start(&system.nats, &system.database).await;
-    system.aggregators.push(aggregator);
-    let watch = system.watch.clone().into_os_string();
-    let agent = Agent::start_with(HOST, watch, &system.nats, settings);
-    system.agents.push(agent);
-    system.host_is(HOST, "up").await;
-    system
-}
-
 /// A snapshot for browsers has no more builds.
 const MAX_SHOWN: usize = 1_000;
 
@@ -57,7 +45,7 @@ struct Made {
 }
 
 async fn made(settings: &[(&'static str, &str)], count: usize, patience: Duration) -> Made {
-    let system = system_with(settings).await;
+    let system = System::start_with(settings).await;
     let watch = system.watch.clone();
     let recorder = recorder(&system, count);
     let truth = Arc::clone(&recorder.truth);
@@ -167,7 +155,7 @@ fn churn_one(truth: &TruthLog, dir: &Path, rounds: u64) -> Project {
 /// What is left of trees that come and go is found and watched.
 async fn churned(settings: &[(&'static str, &str)], rounds: u64, patience: Duration) -> Verdict {
     const TREES: usize = 8;
-    let system = system_with(settings).await;
+    let system = System::start_with(settings).await;
     let dirs: Vec<_> = (0..TREES)
         .map(|n| system.watch.join(format!("a/b/tree-{n}")))
         .collect();
